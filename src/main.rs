@@ -1,0 +1,2 @@
+//! The one binary of Tidegate.
+fn main() {}
