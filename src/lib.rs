@@ -1,1 +1,16 @@
-//! Tidegate.
+//! Tidegate: progressive delivery and GitOps for Kubernetes.
+//!
+//! How a commit becomes traffic, and where each part lives:
+//!
+//! ```text
+//! watches, git tips, live weights, measurements    cluster/ git/ traefik/ measure/   sources: an event becomes a row
+//!    -> observe(key)       -> Observed             controllers/<kind>.rs             reads caches only, awaits nothing
+//!    -> decide(&Observed, now) -> Plan             core/<kind>/                      pure, total, deterministic
+//!    -> safety -> status -> effects                execute.rs                        the only writer
+//! ```
+//!
+//! The library exports what the binary and the end-to-end suite need and nothing more, so that unused code is seen.
+
+pub mod api;
+pub mod clock;
+pub mod core;

@@ -1,0 +1,88 @@
+//! Names of objects: which resource, which namespace, which name.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// A resource as the API server serves it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ResourceType {
+    /// Empty for the core group.
+    pub group: Cow<'static, str>,
+    pub version: Cow<'static, str>,
+    pub kind: Cow<'static, str>,
+    /// The name in URLs: `replicasets`.
+    pub plural: Cow<'static, str>,
+    pub namespaced: bool,
+}
+
+impl ResourceType {
+    const fn fixed(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str) -> Self {
+        Self {
+            group: Cow::Borrowed(group),
+            version: Cow::Borrowed(version),
+            kind: Cow::Borrowed(kind),
+            plural: Cow::Borrowed(plural),
+            namespaced: true,
+        }
+    }
+
+    const fn of_cluster(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str) -> Self {
+        Self {
+            group: Cow::Borrowed(group),
+            version: Cow::Borrowed(version),
+            kind: Cow::Borrowed(kind),
+            plural: Cow::Borrowed(plural),
+            namespaced: false,
+        }
+    }
+
+    pub const ROLLOUT: Self = Self::fixed("tidegate.dev", "v1alpha1", "Rollout", "rollouts");
+    pub const ANALYSIS_TEMPLATE: Self =
+        Self::fixed("tidegate.dev", "v1alpha1", "AnalysisTemplate", "analysistemplates");
+    pub const CLUSTER_ANALYSIS_TEMPLATE: Self =
+        Self::of_cluster("tidegate.dev", "v1alpha1", "ClusterAnalysisTemplate", "clusteranalysistemplates");
+    pub const ANALYSIS_RUN: Self = Self::fixed("tidegate.dev", "v1alpha1", "AnalysisRun", "analysisruns");
+    pub const APPLICATION: Self = Self::fixed("tidegate.dev", "v1alpha1", "Application", "applications");
+    pub const APP_PROJECT: Self = Self::fixed("tidegate.dev", "v1alpha1", "AppProject", "appprojects");
+    pub const REPLICA_SET: Self = Self::fixed("apps", "v1", "ReplicaSet", "replicasets");
+    pub const POD: Self = Self::fixed("", "v1", "Pod", "pods");
+    pub const SERVICE: Self = Self::fixed("", "v1", "Service", "services");
+    pub const SECRET: Self = Self::fixed("", "v1", "Secret", "secrets");
+    pub const ENDPOINT_SLICE: Self = Self::fixed("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
+    pub const INGRESS: Self = Self::fixed("networking.k8s.io", "v1", "Ingress", "ingresses");
+    pub const INGRESS_ROUTE: Self = Self::fixed("traefik.io", "v1alpha1", "IngressRoute", "ingressroutes");
+    pub const TRAEFIK_SERVICE: Self = Self::fixed("traefik.io", "v1alpha1", "TraefikService", "traefikservices");
+
+    /// `apps/v1`, or `v1` for the core group.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.to_string() } else { format!("{}/{}", self.group, self.version) }
+    }
+}
+
+/// One object, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectRef {
+    pub resource: ResourceType,
+    /// Empty for objects of the cluster.
+    pub namespace: String,
+    pub name: String,
+}
+
+impl ObjectRef {
+    pub fn new(resource: ResourceType, namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { resource, namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.is_empty() {
+            write!(f, "{} {}", self.resource.kind, self.name)
+        } else {
+            write!(f, "{} {}/{}", self.resource.kind, self.namespace, self.name)
+        }
+    }
+}
+
+/// What one pass of the loop is about: a Rollout, an AnalysisRun or an Application.
+pub type Key = ObjectRef;
