@@ -69,6 +69,9 @@ pub struct SourceQuestion {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RenderQuestion {
     pub url: String,
+    /// The same as in the [`SourceQuestion`]: a tree is read only from the mirror that this credential filled, so that
+    /// nobody reads another tenant's repository by naming its URL and a tree.
+    pub secret: Option<(String, String)>,
     /// Tree of the path: 40 hex digits.
     pub tree: String,
     pub recurse: bool,
