@@ -3,6 +3,7 @@
 //! Pure: no async, no client, no clock, no randomness (a test and clippy check it). Functions take what was observed and
 //! `now`, and return data. A production incident is replayed as a unit test by pasting the observed state.
 
+pub mod analysis;
 pub mod application;
 pub mod object;
 pub mod plan;
