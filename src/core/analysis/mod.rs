@@ -4,6 +4,8 @@
 //! users. The rule kept here: no data is neither error nor success, an expression cannot exhaust the process, and every
 //! verdict can be replayed from the run's status. Measuring itself is `measure/`, at the rim; nothing in here asks anybody.
 
+pub mod args;
 pub mod condition;
 mod limits;
 pub mod reading;
+pub mod template;
