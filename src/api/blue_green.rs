@@ -1,0 +1,43 @@
+//! `spec.strategy.blueGreen` of a Rollout.
+
+use super::schema;
+use super::{IntOrText, ObjectMetadata, RolloutAnalysis, TrafficRouting};
+use serde_json::Value;
+
+wire! {
+    /// The new revision runs beside the old one until all requests are switched at once.
+    pub struct BlueGreenStrategy {
+        /// Service whose pods are those that serve users.
+        pub active_service: Option<String>,
+        /// Service whose pods are those of the newest revision.
+        pub preview_service: Option<String>,
+        /// Switches by a 0/100 write of a routing object instead of the active Service's selector.
+        pub traffic_routing: Option<TrafficRouting>,
+        /// Pods of the new revision until it may be switched to; all of them when not given.
+        pub preview_replica_count: Option<i32>,
+        /// false waits for a promotion before the switch; true when not given.
+        pub auto_promotion_enabled: Option<bool>,
+        /// Waits so many seconds before the switch; only with autoPromotionEnabled.
+        pub auto_promotion_seconds: Option<i32>,
+        /// Pods that may be missing while pods are replaced: a number, or a share of the wanted pods. Text is always a share.
+        #[schemars(schema_with = "schema::int_or_text")]
+        pub max_unavailable: Option<IntOrText>,
+        /// Seconds that the former revision stays up after the switch; 30 when not given. 0 scales down at once.
+        pub scale_down_delay_seconds: Option<i32>,
+        /// How many old revisions may wait in that delay.
+        pub scale_down_delay_revision_limit: Option<i32>,
+        /// Seconds that the new revision stays up after an abort; 30 when not given. 0 keeps it.
+        pub abort_scale_down_delay_seconds: Option<i32>,
+        /// Must be Successful before the switch.
+        pub pre_promotion_analysis: Option<RolloutAnalysis>,
+        /// Runs after the switch; its failure switches back.
+        pub post_promotion_analysis: Option<RolloutAnalysis>,
+        /// Keeps pods of two revisions apart. Not supported yet.
+        #[schemars(schema_with = "schema::object")]
+        pub anti_affinity: Option<Value>,
+        /// Labels and annotations of the pods while they are in preview. Not supported yet.
+        pub preview_metadata: Option<ObjectMetadata>,
+        /// Labels and annotations of the pods while they are active. Not supported yet.
+        pub active_metadata: Option<ObjectMetadata>,
+    }
+}
