@@ -8,7 +8,7 @@ use crate::core::object::{ObjectRef, ResourceType};
 use crate::core::plan::Actor;
 use jiff::Timestamp;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A question with its identity: two questions of one key are the same exactly when their ids are.
@@ -27,8 +27,11 @@ pub enum Ask {
     Measure(Arc<Measure>),
     /// Would the API server take this object as new, and what would it make of it?
     DryRunCreate { object: Arc<Value> },
-    /// Would applying this change the live object, and how?
+    /// Would applying this (forced, as the sync manager) change the live object, and how? A refusal is asked again from time
+    /// to time, as rights, quotas and webhooks change without any object of ours changing.
     DryRunApply { object: Arc<Value>, actor: Actor },
+    /// Which resources serve these kinds: pairs of `apiVersion` and `kind`. Answered at each change while asked.
+    Kinds { kinds: BTreeSet<(String, String)> },
     /// The tip of a branch, tag or commit, and the tree of one path there. Answered at each change while asked.
     Source(SourceQuestion),
     /// The objects that the files of a tree hold.
@@ -93,9 +96,12 @@ pub enum Told {
     Routes(Vec<InstanceReading>),
     Measured(Measured),
     DryRun(Result<Arc<Value>, ApiRefusal>),
+    DryApplied(Result<Arc<WouldApply>, ApiRefusal>),
+    /// `None` for a kind that the cluster does not serve.
+    Kinds(Arc<BTreeMap<(String, String), Option<ResourceType>>>),
     Source(Result<Arc<SourceTip>, SourceError>),
     Rendered(Result<Arc<Rendered>, Vec<RenderError>>),
-    Objects(Arc<Vec<LiveObject>>),
+    Objects(Arc<LiveObjects>),
     Pods(Arc<Vec<PodEvidence>>),
 }
 
@@ -232,6 +238,35 @@ pub struct RenderError {
     pub message: String,
 }
 
+/// What an apply would do to the live object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WouldApply {
+    /// Of what is there; `None` when the apply would create it.
+    pub uid: Option<String>,
+    /// The value of the Application label that the live object carries.
+    pub owner: Option<String>,
+    /// Fields that would change, at most 20 and one line each; empty means in sync.
+    pub changes: Vec<FieldChange>,
+}
+
+/// One field that differs. Values are JSON, shortened; those of Secrets are never in here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldChange {
+    /// `spec.template.spec.containers[0].image`
+    pub path: String,
+    /// Empty when the field is not there.
+    pub live: String,
+    pub wanted: String,
+}
+
+/// The objects with the label that was asked for.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LiveObjects {
+    pub objects: Vec<LiveObject>,
+    /// Resources that could not be listed, and why: nothing is known of their objects.
+    pub unreadable: Vec<(ResourceType, String)>,
+}
+
 /// A live object of an Application.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveObject {
@@ -242,8 +277,14 @@ pub struct LiveObject {
     /// Digest of its labels and annotations, which change without the generation.
     pub metadata_digest: String,
     pub deleting: bool,
-    /// `spec`-less essentials that health is judged on, by kind: see `core/application/health.rs`.
+    /// Has owner references: somebody else made it.
+    pub owned: bool,
     pub health: crate::core::application::health::Health,
+    /// A Service whose selector holds a pod template hash: a Rollout steers it.
+    pub steered: bool,
+    /// Which pods run it (`spec.selector.matchLabels` of a workload); empty for others.
+    pub pods: BTreeMap<String, String>,
+    /// Those that say something about pruning and waves (`tidegate.dev/…`, `argocd.argoproj.io/…`).
     pub annotations: BTreeMap<String, String>,
 }
 

@@ -1,0 +1,27 @@
+//! A Rollout, by its phase; and whether it was the revision that broke it.
+
+use super::{Fault, Health, HealthStatus, condition, observed};
+use serde_json::Value;
+
+pub(super) fn judge(object: &Value) -> Health {
+    let status = &object["status"];
+    let message = status["message"].as_str().unwrap_or_default();
+    if observed(object) != Some(true) {
+        return Health::progressing("its newest generation was not observed yet");
+    }
+    if let Some(("True", _, why)) = condition(object, "InvalidSpec") {
+        return Health::degraded(why, Fault::Revision);
+    }
+    match status["phase"].as_str().unwrap_or_default() {
+        "Healthy" => Health::healthy(),
+        "Paused" => Health::new(HealthStatus::Suspended, message),
+        "Degraded" => Health::degraded(message, fault(object)),
+        _ => Health::progressing(message),
+    }
+}
+
+/// A Rollout aborts by itself for what its revision did; an abort by a person is a person's judgement, and its deadline
+/// passes without abort when the cluster is at fault.
+fn fault(object: &Value) -> Fault {
+    if object["status"]["abort"].as_bool() == Some(true) { Fault::Revision } else { Fault::None }
+}
