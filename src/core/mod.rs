@@ -10,3 +10,4 @@ pub mod plan;
 pub mod question;
 pub mod refusal;
 pub mod row;
+pub mod scalar;
