@@ -1,0 +1,3 @@
+module tidegate.dev/e2e/pause
+
+go 1.24
