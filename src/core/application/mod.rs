@@ -2,3 +2,4 @@
 //! how a bad revision is taken back.
 
 pub mod health;
+pub mod rescue;
