@@ -9,5 +9,6 @@ pub mod object;
 pub mod plan;
 pub mod question;
 pub mod refusal;
+pub mod rollout;
 pub mod row;
 pub mod scalar;

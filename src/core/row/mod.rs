@@ -3,9 +3,27 @@
 //! A watch turns each event into a row and drops the object; 1,000 Rollouts with all that belongs to them fit in 20 MiB
 //! that way. A field enters a row together with the code that reads it. One file per kind.
 
+mod analysis_run;
+mod analysis_template;
+mod endpoint_slice;
+mod ingress;
+mod ingress_route;
 mod meta;
+mod replica_set;
+mod rollout;
+mod service;
+mod traefik_service;
 
+pub use analysis_run::AnalysisRunRow;
+pub use analysis_template::{AnalysisTemplateRow, ClusterAnalysisTemplateRow};
+pub use endpoint_slice::{Endpoint, EndpointSliceRow};
+pub use ingress::{Backend, IngressPath, IngressRow};
+pub use ingress_route::{IngressRouteRow, Route};
 pub use meta::{Meta, Owner};
+pub use replica_set::ReplicaSetRow;
+pub use rollout::RolloutRow;
+pub use service::{ServicePort, ServiceRow};
+pub use traefik_service::TraefikServiceRow;
 
 use crate::core::object::ResourceType;
 use serde_json::Value;

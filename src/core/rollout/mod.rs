@@ -1,0 +1,26 @@
+//! What a Rollout wants next.
+//!
+//! The problem: a change of a pod template shall reach users in steps, and go back at once when it is bad, whatever else is
+//! broken at that moment. The rule: there is no sequencing code. `facts` are derived once from what was observed, a `phase`
+//! follows from them, a desired state (sizes, selectors, routes, runs, labels) follows from the phase, and the plan is the
+//! difference to what was seen. Deciding again on one's own result gives no effects.
+//!
+//! What enters: pure functions over [`Observed`] and `now`. What does not: anything that asks, waits or writes, and anything
+//! about how a routing object looks, which is `core/traffic`.
+
+mod observed;
+pub mod revisions;
+
+pub use observed::{Observed, RefusedEffect, Settings, concerns};
+
+/// On everything that belongs to a Rollout, with its name: Services carry it so that their EndpointSlices can be watched by it.
+pub const LABEL_ROLLOUT: &str = "tidegate.dev/rollout";
+
+/// On ReplicaSets, pods, Service selectors and AnalysisRuns: the hash of the pod template, under the name that users query.
+pub const LABEL_HASH: &str = "rollouts-pod-template-hash";
+
+/// On Services whose selector we changed: the name of the Rollout.
+pub const ANNOTATION_MANAGED_BY: &str = "tidegate.dev/managed-by";
+
+/// On ReplicaSets: the number of the revision.
+pub const ANNOTATION_REVISION: &str = "tidegate.dev/revision";

@@ -1,0 +1,97 @@
+//! All that one decision about a Rollout may read.
+
+use crate::core::object::ObjectRef;
+use crate::core::plan::Why;
+use crate::core::question::Answer;
+use crate::core::row::{
+    AnalysisRunRow, AnalysisTemplateRow, ClusterAnalysisTemplateRow, EndpointSliceRow, IngressRouteRow, IngressRow,
+    Meta, ReplicaSetRow, RolloutRow, ServiceRow, TraefikServiceRow,
+};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The snapshot of one Rollout. The snapshot is made by filling every list as its comment says; no list is filtered further
+/// by who fills it, since what belongs to a Rollout is part of the decision.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    pub rollout: Option<Arc<RolloutRow>>,
+    /// ReplicaSets of the namespace whose controlling owner has the Rollout's uid.
+    pub replica_sets: Vec<Arc<ReplicaSetRow>>,
+    /// All Services of the namespace.
+    pub services: Vec<Arc<ServiceRow>>,
+    /// EndpointSlices of the namespace with the label `tidegate.dev/rollout: <name>`.
+    pub endpoint_slices: Vec<Arc<EndpointSliceRow>>,
+    /// TraefikServices of the namespace.
+    pub traefik_services: Vec<Arc<TraefikServiceRow>>,
+    /// IngressRoutes of the whole cluster: those of other namespaces may serve the same host.
+    pub ingress_routes: Vec<Arc<IngressRouteRow>>,
+    /// Ingresses of the whole cluster.
+    pub ingresses: Vec<Arc<IngressRow>>,
+    /// AnalysisTemplates of the namespace.
+    pub templates: Vec<Arc<AnalysisTemplateRow>>,
+    pub cluster_templates: Vec<Arc<ClusterAnalysisTemplateRow>>,
+    /// AnalysisRuns of the namespace whose controlling owner has the Rollout's uid.
+    pub runs: Vec<Arc<AnalysisRunRow>>,
+    /// Other Rollouts of the namespace: two must not name the same Service.
+    pub others: Vec<Arc<RolloutRow>>,
+    /// Answers to the questions of this key's last plan, by question id.
+    pub answers: BTreeMap<String, Answer>,
+    /// Effects of this key that the API server refused, and that were not carried out since.
+    pub refused: Vec<RefusedEffect>,
+    pub settings: Settings,
+}
+
+/// An effect that the API server refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedEffect {
+    pub target: ObjectRef,
+    pub why: Why,
+    pub at: Timestamp,
+    pub message: String,
+}
+
+/// What the installation decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// When no instance of Traefik can be read, a write counts as live after this long (15 s: seven times Traefik's throttle).
+    pub live_bound: SignedDuration,
+    /// Traefik cannot be read here at all (no right, no address): the bound is the only rung.
+    pub traefik_readable: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { live_bound: SignedDuration::from_secs(15), traefik_readable: true }
+    }
+}
+
+/// Whether a change of the object with this name and metadata may change what is decided about the Rollout: who keeps
+/// the caches asks this for the Rollouts of the object's namespace (of all namespaces for Ingress, IngressRoute and
+/// ClusterAnalysisTemplate), and wakes those that say yes.
+pub fn concerns(rollout: &RolloutRow, target: &ObjectRef, meta: &Meta) -> bool {
+    let ours = &rollout.meta;
+    match target.resource.kind.as_ref() {
+        "Rollout" => target.namespace == ours.namespace && target.name == ours.name,
+        "ReplicaSet" | "AnalysisRun" => meta.owner.as_ref().is_some_and(|o| o.uid == ours.uid),
+        "EndpointSlice" => meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| *n == ours.name),
+        // Names that the spec or the last status mention: both are short texts, and a false yes costs one pass.
+        _ if target.namespace == ours.namespace || target.namespace.is_empty() => {
+            meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| *n == ours.name)
+                || mentions(&rollout.spec["strategy"], &target.name)
+                || mentions(&rollout.status["traffic"], &target.name)
+        }
+        // Siblings of the host in other namespaces.
+        "Ingress" | "IngressRoute" => rollout.spec["strategy"].to_string().contains("\"traefik\""),
+        _ => false,
+    }
+}
+
+fn mentions(value: &serde_json::Value, name: &str) -> bool {
+    match value {
+        serde_json::Value::String(text) => text == name,
+        serde_json::Value::Array(items) => items.iter().any(|v| mentions(v, name)),
+        serde_json::Value::Object(fields) => fields.values().any(|v| mentions(v, name)),
+        _ => false,
+    }
+}

@@ -1,0 +1,70 @@
+//! A ReplicaSet: its size, what of it runs, and for which revision.
+
+use super::{Meta, Row, RowError};
+use crate::core::object::ResourceType;
+use serde_json::Value;
+
+/// What is kept of a ReplicaSet. Counts are pods.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReplicaSetRow {
+    pub meta: Meta,
+    /// `spec.replicas`; 1 when the field is absent, as the API server reads it.
+    pub size: i64,
+    pub min_ready_seconds: i64,
+    /// `status.replicas`: pods that exist.
+    pub created: i64,
+    pub ready: i64,
+    pub available: i64,
+    pub observed_generation: i64,
+    /// Images of the template's containers, in their order.
+    pub images: Vec<String>,
+    /// Text of a true condition `ReplicaFailure`, or empty.
+    pub failure: String,
+}
+
+impl Row for ReplicaSetRow {
+    fn resource() -> ResourceType {
+        ResourceType::REPLICA_SET
+    }
+
+    fn read(object: &Value) -> Result<Self, RowError> {
+        let (spec, status) = (&object["spec"], &object["status"]);
+        let count = |value: &Value| value.as_i64().unwrap_or_default();
+        let containers = spec["template"]["spec"]["containers"].as_array().into_iter().flatten();
+        let failure = status["conditions"].as_array().into_iter().flatten();
+        let failure = failure.filter(|c| c["type"] == "ReplicaFailure" && c["status"] == "True");
+        Ok(Self {
+            meta: Meta::read(object)?,
+            size: spec["replicas"].as_i64().unwrap_or(1),
+            min_ready_seconds: count(&spec["minReadySeconds"]),
+            created: count(&status["replicas"]),
+            ready: count(&status["readyReplicas"]),
+            available: count(&status["availableReplicas"]),
+            observed_generation: count(&status["observedGeneration"]),
+            images: containers.filter_map(|c| c["image"].as_str().map(str::to_owned)).collect(),
+            failure: failure.filter_map(|c| c["message"].as_str()).next().unwrap_or_default().to_owned(),
+        })
+    }
+
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_absent_count_is_none_and_an_absent_size_is_one() {
+        let row = ReplicaSetRow::read(&json!({
+            "metadata": {"name": "web-1", "namespace": "shop", "uid": "u", "resourceVersion": "3"},
+            "spec": {"template": {"spec": {"containers": [{"image": "nginx"}]}}},
+            "status": {"replicas": 1},
+        }))
+        .expect("a whole ReplicaSet");
+        assert_eq!((row.size, row.created, row.available), (1, 1, 0));
+        assert_eq!(row.images, ["nginx"]);
+    }
+}
