@@ -10,6 +10,7 @@
 
 mod observed;
 pub mod revisions;
+pub mod spec;
 
 pub use observed::{Observed, RefusedEffect, Settings, concerns};
 

@@ -1,0 +1,8 @@
+//! A Rollout's spec: from the wire to types that cannot be wrong, with all refusals found together.
+//!
+//! The rule kept here: a field is understood or refused by name, never ignored. `lint`, the controller and forms use the same
+//! function. A new field is first added to `api/`, then to `types.rs`, then parsed.
+
+mod types;
+
+pub use types::*;
