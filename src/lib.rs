@@ -14,3 +14,5 @@
 pub mod api;
 pub mod clock;
 pub mod core;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;

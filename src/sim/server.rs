@@ -1,0 +1,353 @@
+//! The simulated API server: versions, conflicts, preconditions, field ownership and watch events, as far as Tidegate's writes
+//! and the model's actors depend on them.
+//!
+//! Not simulated: validation by schema, defaulting, admission, paging. `e2e/suite` runs the same random writes against this and
+//! against a real server and compares answers and objects.
+
+use super::fields::{self, Path};
+use crate::core::object::ObjectRef;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Refused, with the code that a real server gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub code: u16,
+    pub message: String,
+}
+
+/// What a watch would tell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    pub version: u64,
+    pub target: ObjectRef,
+    /// The object after the write; `None` when it is gone.
+    pub object: Option<Value>,
+}
+
+/// All objects, and all that ever happened to them.
+#[derive(Debug, Clone, Default)]
+pub struct Server {
+    objects: BTreeMap<ObjectRef, Value>,
+    owners: BTreeMap<ObjectRef, BTreeMap<String, BTreeSet<Path>>>,
+    /// Every event since the start, oldest first.
+    pub events: Vec<Event>,
+    version: u64,
+    uids: u64,
+}
+
+type Written = Result<Value, Refused>;
+
+impl Server {
+    /// Puts an object into a free place.
+    ///
+    /// # Errors
+    /// 409 when something is there.
+    pub fn create(&mut self, target: &ObjectRef, object: &Value, manager: &str, now: Timestamp) -> Written {
+        if self.objects.contains_key(target) {
+            return refuse(409, format!("{target} already exists"));
+        }
+        let mut stored = object.clone();
+        if has_status(target) {
+            stored.as_object_mut().map(|o| o.remove("status"));
+        }
+        self.uids += 1;
+        let meta = &mut stored["metadata"];
+        meta["uid"] = json!(format!("uid-{}", self.uids));
+        meta["creationTimestamp"] = json!(now.to_string());
+        meta["generation"] = json!(1);
+        if target.resource.namespaced {
+            meta["namespace"] = json!(target.namespace);
+        }
+        let claim = fields::claimed(&stored);
+        self.owners.entry(target.clone()).or_default().insert(manager.to_owned(), claim);
+        Ok(self.store(target, stored))
+    }
+
+    /// Server-side apply. `metadata.uid`, when given, must be that of the object.
+    ///
+    /// # Errors
+    /// 409 for another uid, for a uid where nothing is, and without `force` for a field that another manager holds with another value.
+    pub fn apply(&mut self, target: &ObjectRef, object: &Value, manager: &str, force: bool, now: Timestamp) -> Written {
+        let uid = object["metadata"]["uid"].as_str();
+        let Some(live) = self.objects.get(target) else {
+            return match uid {
+                Some(uid) => refuse(409, format!("{target} with uid {uid} is not there")),
+                None => self.create(target, object, manager, now),
+            };
+        };
+        if uid.is_some_and(|uid| live["metadata"]["uid"] != uid) {
+            return refuse(409, format!("{target} has another uid"));
+        }
+        let claim: BTreeSet<Path> = fields::claimed(object).into_iter().filter(|p| !is_status(target, p)).collect();
+        let owners = self.owners.entry(target.clone()).or_default();
+        let differs = |path: &Path| fields::get(live, path) != fields::get(object, path);
+        if !force {
+            let held = |path: &&Path| owners.iter().any(|(who, held)| who != manager && held.contains(*path));
+            if let Some(path) = claim.iter().filter(|p| differs(p)).find(held) {
+                return refuse(409, format!("{target}: {} is held by another manager", path.join(".")));
+            }
+        }
+        let mut next = live.clone();
+        let former = owners.get(manager).cloned().unwrap_or_default();
+        for path in former.difference(&claim) {
+            let held_by_other = owners.iter().any(|(who, held)| who != manager && held.contains(path));
+            if !held_by_other {
+                fields::take(&mut next, path);
+            }
+        }
+        for path in &claim {
+            if differs(path) {
+                for (_, held) in owners.iter_mut().filter(|(who, _)| who.as_str() != manager) {
+                    held.remove(path);
+                }
+            }
+            fields::put(&mut next, path, fields::get(object, path).cloned().unwrap_or_default());
+        }
+        owners.insert(manager.to_owned(), claim);
+        Ok(self.store(target, next))
+    }
+
+    /// A JSON patch, with its tests.
+    ///
+    /// # Errors
+    /// 404 when the object is not there, 422 when a test or a path fails.
+    pub fn edit(&mut self, target: &ObjectRef, patch: &json_patch::Patch, manager: &str) -> Written {
+        let live = self.live(target)?;
+        let mut next = live.clone();
+        if let Err(error) = json_patch::patch(&mut next, patch) {
+            return refuse(422, format!("{target}: {error}"));
+        }
+        if has_status(target) {
+            next["status"] = live["status"].clone();
+        }
+        self.take_over(target, &live, &next, manager);
+        Ok(self.store(target, next))
+    }
+
+    /// A merge patch of the status, if the version is still this one.
+    ///
+    /// # Errors
+    /// 404 when the object is not there, 409 for another version.
+    pub fn patch_status(&mut self, target: &ObjectRef, version: &str, patch: &Value) -> Written {
+        let live = self.live(target)?;
+        if live["metadata"]["resourceVersion"] != version {
+            return refuse(409, format!("{target} has been modified"));
+        }
+        let mut next = live;
+        json_patch::merge(&mut next["status"], patch);
+        Ok(self.store(target, next))
+    }
+
+    /// What an actor of the model does: a change of the whole object, spec or status, as the latest version stands.
+    ///
+    /// # Errors
+    /// 404 when the object is not there.
+    pub fn change(&mut self, target: &ObjectRef, manager: &str, change: impl FnOnce(&mut Value)) -> Written {
+        let live = self.live(target)?;
+        let mut next = live.clone();
+        change(&mut next);
+        self.take_over(target, &live, &next, manager);
+        Ok(self.store(target, next))
+    }
+
+    /// Deletes the object with this uid; with finalizers it is only marked.
+    ///
+    /// # Errors
+    /// 404 when the object is not there, 409 for another uid.
+    pub fn delete(&mut self, target: &ObjectRef, uid: Option<&str>, now: Timestamp) -> Written {
+        let mut live = self.live(target)?;
+        if uid.is_some_and(|uid| live["metadata"]["uid"] != uid) {
+            return refuse(409, format!("{target} has another uid"));
+        }
+        if live["metadata"]["finalizers"].as_array().is_some_and(|f| !f.is_empty()) {
+            if live["metadata"]["deletionTimestamp"].is_null() {
+                live["metadata"]["deletionTimestamp"] = json!(now.to_string());
+                return Ok(self.store(target, live));
+            }
+            return Ok(live);
+        }
+        self.remove(target);
+        Ok(live)
+    }
+
+    pub fn get(&self, target: &ObjectRef) -> Option<&Value> {
+        self.objects.get(target)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&ObjectRef, &Value)> {
+        self.objects.iter()
+    }
+
+    /// Who holds which fields, by name of the manager.
+    pub fn held_by(&self, target: &ObjectRef, manager: &str) -> Vec<String> {
+        let held = self.owners.get(target).and_then(|o| o.get(manager));
+        held.into_iter().flatten().map(|path| path.join(".")).collect()
+    }
+
+    /// The version of the newest write.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn live(&self, target: &ObjectRef) -> Written {
+        match self.objects.get(target) {
+            Some(live) => Ok(live.clone()),
+            None => refuse(404, format!("{target} is not there")),
+        }
+    }
+
+    /// Fields that a plain write changes belong to the writer from then on, as the server notes them for updates.
+    fn take_over(&mut self, target: &ObjectRef, old: &Value, new: &Value, manager: &str) {
+        let claim = fields::claimed(new);
+        let changed: Vec<Path> = claim.iter().filter(|p| fields::get(old, p) != fields::get(new, p)).cloned().collect();
+        let owners = self.owners.entry(target.clone()).or_default();
+        for held in owners.values_mut() {
+            held.retain(|path| fields::get(new, path).is_some() && !changed.contains(path));
+        }
+        if !changed.is_empty() {
+            owners.entry(manager.to_owned()).or_default().extend(changed);
+        }
+    }
+
+    /// Stores what differs; an equal object is no write and gets no version, as on a real server.
+    fn store(&mut self, target: &ObjectRef, mut next: Value) -> Value {
+        let old = self.objects.get(target);
+        if old.is_some_and(|old| content(old) == content(&next)) {
+            return old.cloned().unwrap_or_default();
+        }
+        if let Some(old) = old {
+            let generation = old["metadata"]["generation"].as_i64().unwrap_or(1);
+            let same = |object: &Value| {
+                let mut o = object.clone();
+                o.as_object_mut().map(|o| (o.remove("metadata"), o.remove("status")));
+                o
+            };
+            next["metadata"]["generation"] = json!(generation + i64::from(same(old) != same(&next)));
+        }
+        self.version += 1;
+        next["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let finished = !next["metadata"]["deletionTimestamp"].is_null()
+            && next["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty);
+        if finished {
+            self.remove(target);
+            return next;
+        }
+        self.events.push(Event { version: self.version, target: target.clone(), object: Some(next.clone()) });
+        self.objects.insert(target.clone(), next.clone());
+        next
+    }
+
+    fn remove(&mut self, target: &ObjectRef) {
+        self.objects.remove(target);
+        self.owners.remove(target);
+        self.version += 1;
+        self.events.push(Event { version: self.version, target: target.clone(), object: None });
+    }
+}
+
+/// The object without what the server itself sets at each write.
+fn content(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(meta) = object["metadata"].as_object_mut() {
+        meta.remove("resourceVersion");
+        meta.remove("generation");
+    }
+    object
+}
+
+/// Kinds whose status is a subresource, so that writes of the object leave it alone.
+fn has_status(target: &ObjectRef) -> bool {
+    matches!(
+        target.resource.kind.as_ref(),
+        "Rollout" | "AnalysisRun" | "Application" | "ReplicaSet" | "Deployment" | "Service"
+    )
+}
+
+fn is_status(target: &ObjectRef, path: &Path) -> bool {
+    has_status(target) && path.first().is_some_and(|p| p == "status")
+}
+
+fn refuse<T>(code: u16, message: String) -> Result<T, Refused> {
+    Err(Refused { code, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::object::ResourceType;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn service() -> ObjectRef {
+        ObjectRef::new(ResourceType::SERVICE, "shop", "web")
+    }
+
+    fn with(spec: Value) -> Value {
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": spec})
+    }
+
+    #[test]
+    fn an_equal_write_gets_no_version_and_no_event() {
+        let mut server = Server::default();
+        let made = server.apply(&service(), &with(json!({"a": 1})), "git", true, NOW).expect("free place");
+        let again = server.apply(&service(), &with(json!({"a": 1})), "git", true, NOW).expect("own fields");
+        assert_eq!((made, server.events.len()), (again, 1));
+    }
+
+    #[test]
+    fn a_forced_apply_of_gits_selector_wipes_a_key_that_another_manager_put_there() {
+        let mut server = Server::default();
+        server.apply(&service(), &with(json!({"selector": {"app": "web"}})), "git", true, NOW).expect("free place");
+        let hash = serde_json::from_value(json!([{"op": "add", "path": "/spec/selector/hash", "value": "1"}]));
+        server.edit(&service(), &hash.expect("a patch"), "rollout").expect("no test in it");
+        let refused = server.apply(&service(), &with(json!({"selector": {"app": "web"}})), "git", false, NOW);
+        assert_eq!(refused.map_err(|r| r.code), Err(409));
+        let forced = server.apply(&service(), &with(json!({"selector": {"app": "web"}})), "git", true, NOW);
+        assert_eq!(forced.expect("forced")["spec"]["selector"], json!({"app": "web"}));
+    }
+
+    #[test]
+    fn a_field_that_is_no_longer_applied_goes_away_unless_another_holds_it() {
+        let mut server = Server::default();
+        server.apply(&service(), &with(json!({"a": 1, "b": 2})), "git", true, NOW).expect("free place");
+        server.apply(&service(), &with(json!({"b": 2})), "other", true, NOW).expect("equal value, shared");
+        let after = server.apply(&service(), &with(json!({"c": 3})), "git", true, NOW).expect("own fields");
+        assert_eq!(after["spec"], json!({"b": 2, "c": 3}));
+    }
+
+    #[test]
+    fn status_is_written_only_with_the_version_that_was_read() {
+        let mut server = Server::default();
+        let rollout = ObjectRef::new(ResourceType::ROLLOUT, "shop", "web");
+        let made =
+            server.create(&rollout, &json!({"metadata": {"name": "web"}, "spec": {}, "status": {"x": 1}}), "me", NOW);
+        assert!(made.expect("free place")["status"].is_null(), "create leaves status out");
+        server.patch_status(&rollout, "1", &json!({"phase": "Healthy"})).expect("the version is 1");
+        let stale = server.patch_status(&rollout, "1", &json!({"phase": "Degraded"}));
+        assert_eq!(stale.map_err(|r| r.code), Err(409));
+    }
+
+    #[test]
+    fn generation_counts_changes_of_spec_only() {
+        let mut server = Server::default();
+        let rollout = ObjectRef::new(ResourceType::ROLLOUT, "shop", "web");
+        server.create(&rollout, &json!({"metadata": {"name": "web"}, "spec": {"a": 1}}), "me", NOW).expect("free");
+        server.patch_status(&rollout, "1", &json!({"phase": "Healthy"})).expect("version 1");
+        server.change(&rollout, "user", |o| o["metadata"]["labels"] = json!({"x": "y"})).expect("there");
+        let changed = server.change(&rollout, "user", |o| o["spec"]["a"] = json!(2)).expect("there");
+        assert_eq!(changed["metadata"]["generation"], 2);
+    }
+
+    #[test]
+    fn a_finalizer_delays_deletion_until_it_is_taken_off() {
+        let mut server = Server::default();
+        let object = json!({"metadata": {"name": "web", "finalizers": ["x"]}});
+        server.create(&service(), &object, "me", NOW).expect("free");
+        server.delete(&service(), None, NOW).expect("marked");
+        assert!(server.get(&service()).is_some());
+        server.change(&service(), "me", |o| o["metadata"]["finalizers"] = json!([])).expect("there");
+        assert!(server.get(&service()).is_none());
+    }
+}
