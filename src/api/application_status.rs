@@ -32,6 +32,8 @@ wire! {
         pub history: Vec<HistoryEntry>,
         /// The last or present sync.
         pub operation_state: Option<OperationState>,
+        /// Changes in the cluster that were put back.
+        pub heal: Option<HealStatus>,
         /// Ready, Reconciling, Stalled, and ComparisonError, SyncError, InvalidSpec and others.
         pub conditions: Vec<Condition>,
         /// What was asked by annotation, and what became of it; the last 20.
@@ -98,6 +100,17 @@ wire! {
         pub id: String,
         /// Version of its API.
         pub v: String,
+        /// First digits of the tree that brought it: a hold prunes what only the rejected tree brought.
+        pub t: Option<String>,
+    }
+
+    /// Putting changes in the cluster back.
+    pub struct HealStatus {
+        /// Attempts in a row.
+        pub attempts: Option<i32>,
+        /// When the last one was made.
+        #[schemars(schema_with = "schema::time")]
+        pub at: Option<Timestamp>,
     }
 
     /// An object that is not as it should be.
@@ -177,6 +190,8 @@ wire! {
         pub revision: Option<String>,
         /// Tree of the path.
         pub tree: Option<String>,
+        /// Digest of what else the objects depend on: files chosen, namespace, account.
+        pub parameters: Option<String>,
         /// Objects that were not as they should be after it; at most 50.
         pub resources: Vec<ResourceResult>,
     }

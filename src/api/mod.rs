@@ -40,8 +40,8 @@ pub use application::{
     Retry, RetryBackoff, Source, SyncPolicy,
 };
 pub use application_status::{
-    ApplicationHealth, ApplicationStatus, HistoryEntry, Inventory, InventoryEntry, OperationState, ReconcileError,
-    ResourceResult, ResourceStatus, RevisionStatus, SyncResult, SyncStatus,
+    ApplicationHealth, ApplicationStatus, HealStatus, HistoryEntry, Inventory, InventoryEntry, OperationState,
+    ReconcileError, ResourceResult, ResourceStatus, RevisionStatus, SyncResult, SyncStatus,
 };
 pub use blue_green::BlueGreenStrategy;
 pub use canary::{CanaryStep, CanaryStrategy, PauseStep, ReplicaProgressThreshold, SetCanaryScale};

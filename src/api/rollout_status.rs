@@ -217,6 +217,8 @@ wire! {
         pub outcome: String,
         /// Why it was refused, or what it did.
         pub message: Option<String>,
+        /// Its annotation is still to be taken off; so the same words written again later are a new command.
+        pub pending: Option<bool>,
     }
 
     /// Of the canary strategy.

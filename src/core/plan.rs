@@ -166,6 +166,31 @@ pub struct Notice {
     pub message: String,
 }
 
+/// An effect that was not carried out. It reaches the next decision as a row, and is gone once the effect was carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedEffect {
+    /// What it was about; for a push the Application that wanted it.
+    pub target: ObjectRef,
+    pub why: Why,
+    pub at: Timestamp,
+    pub class: RefusalClass,
+    /// In words, as the other side said it.
+    pub message: String,
+}
+
+/// What a refusal means for whoever decides next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RefusalClass {
+    /// Something else is there than was seen: a conflict, another uid, a branch that moved. Look again and decide again.
+    Moved,
+    /// Not allowed: no right, a credential that is refused, a protected branch, a hook that declines.
+    Forbidden,
+    /// Not acceptable as it is: invalid, no such kind or namespace.
+    Invalid,
+    /// Nobody could say: time-out, too many requests, an error of the other side.
+    Unavailable,
+}
+
 /// Why a write is made: label of a metric and field of a log line, hence a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Why {

@@ -12,7 +12,7 @@ mod observed;
 pub mod revisions;
 pub mod spec;
 
-pub use observed::{Observed, RefusedEffect, Settings, concerns};
+pub use observed::{Observed, Settings, concerns};
 
 /// On everything that belongs to a Rollout, with its name: Services carry it so that their EndpointSlices can be watched by it.
 pub const LABEL_ROLLOUT: &str = "tidegate.dev/rollout";

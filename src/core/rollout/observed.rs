@@ -1,13 +1,13 @@
 //! All that one decision about a Rollout may read.
 
 use crate::core::object::ObjectRef;
-use crate::core::plan::Why;
+use crate::core::plan::RefusedEffect;
 use crate::core::question::Answer;
 use crate::core::row::{
     AnalysisRunRow, AnalysisTemplateRow, ClusterAnalysisTemplateRow, EndpointSliceRow, IngressRouteRow, IngressRow,
     Meta, ReplicaSetRow, RolloutRow, ServiceRow, TraefikServiceRow,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -40,15 +40,6 @@ pub struct Observed {
     /// Effects of this key that the API server refused, and that were not carried out since.
     pub refused: Vec<RefusedEffect>,
     pub settings: Settings,
-}
-
-/// An effect that the API server refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefusedEffect {
-    pub target: ObjectRef,
-    pub why: Why,
-    pub at: Timestamp,
-    pub message: String,
 }
 
 /// What the installation decides.

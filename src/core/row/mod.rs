@@ -5,6 +5,7 @@
 
 mod analysis_run;
 mod analysis_template;
+mod application;
 mod endpoint_slice;
 mod ingress;
 mod ingress_route;
@@ -16,6 +17,7 @@ mod traefik_service;
 
 pub use analysis_run::AnalysisRunRow;
 pub use analysis_template::{AnalysisTemplateRow, ClusterAnalysisTemplateRow};
+pub use application::{AppProjectRow, ApplicationRow};
 pub use endpoint_slice::{Endpoint, EndpointSliceRow};
 pub use ingress::{Backend, IngressPath, IngressRow};
 pub use ingress_route::{IngressRouteRow, Route};

@@ -43,7 +43,7 @@ impl Row for RolloutRow {
     }
 }
 
-fn annotation_managers(object: &Value) -> BTreeMap<String, String> {
+pub(super) fn annotation_managers(object: &Value) -> BTreeMap<String, String> {
     let mut managers = BTreeMap::new();
     for entry in object["metadata"]["managedFields"].as_array().into_iter().flatten() {
         let Some(manager) = entry["manager"].as_str() else { continue };
