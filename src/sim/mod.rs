@@ -4,4 +4,6 @@
 //! the seam is simulated, and the simulated API server is itself compared with a real one by random sequences of writes.
 
 mod fields;
+pub mod node;
 pub mod server;
+pub mod traefik;

@@ -1,0 +1,244 @@
+//! The model of what Kubernetes itself does: ReplicaSets make pods, pods get ready, EndpointSlices follow, the ownerless are
+//! collected.
+
+use super::server::Server;
+use crate::core::object::{ObjectRef, ResourceType};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// A pod of the model. It has no object of its own: what Tidegate sees of pods are counts and endpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pod {
+    name: String,
+    address: String,
+    born: Timestamp,
+    /// Set while it answers its readiness probe.
+    ready_since: Option<Timestamp>,
+    /// Struck by a fault: it never gets ready again.
+    broken: bool,
+}
+
+/// The node, its pods, and how it behaves.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// From a pod's birth to its first ready answer.
+    pub start_up: SignedDuration,
+    /// Images whose pods never get ready.
+    pub bad_image: &'static str,
+    pods: BTreeMap<ObjectRef, Vec<Pod>>,
+    addresses: u32,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self { start_up: SignedDuration::from_secs(1), bad_image: "bad", pods: BTreeMap::new(), addresses: 0 }
+    }
+}
+
+impl Node {
+    /// Does what is due at `now`. Returns when something is due next.
+    pub fn step(&mut self, server: &mut Server, now: Timestamp) -> Option<Timestamp> {
+        collect_ownerless(server, now);
+        self.scale(server, now);
+        self.age(server, now);
+        self.report(server, now);
+        self.follow_with_slices(server, now);
+        self.next_due(server, now)
+    }
+
+    /// Kills the pods of a ReplicaSet. New ones take their place; with `for_good` they never get ready.
+    pub fn strike(&mut self, replica_set: &ObjectRef, for_good: bool) {
+        for pod in self.pods.get_mut(replica_set).into_iter().flatten() {
+            pod.ready_since = None;
+            pod.broken |= for_good;
+        }
+    }
+
+    fn scale(&mut self, server: &Server, now: Timestamp) {
+        let wanted: BTreeMap<ObjectRef, usize> = replica_sets(server)
+            .map(|(target, object)| {
+                let size = object["spec"]["replicas"].as_u64().unwrap_or(1);
+                (target.clone(), usize::try_from(size).unwrap_or(0))
+            })
+            .collect();
+        self.pods.retain(|target, _| wanted.contains_key(target));
+        for (target, size) in wanted {
+            let pods = self.pods.entry(target.clone()).or_default();
+            // As the real controller does: those that are not ready go first, then the youngest.
+            pods.sort_by_key(|p| (p.ready_since.is_none(), p.born));
+            pods.truncate(size);
+            while pods.len() < size {
+                self.addresses += 1;
+                let n = self.addresses;
+                let (name, address) = (format!("{}-{n:05x}", target.name), format!("10.0.{}.{}", n >> 8, n & 255));
+                pods.push(Pod { name, address, born: now, ready_since: None, broken: false });
+            }
+        }
+    }
+
+    fn age(&mut self, server: &Server, now: Timestamp) {
+        for (target, pods) in &mut self.pods {
+            let image = server.get(target).map(|o| &o["spec"]["template"]["spec"]["containers"][0]["image"]);
+            let bad = image.and_then(Value::as_str).is_some_and(|image| image.contains(self.bad_image));
+            for pod in pods.iter_mut().filter(|p| p.ready_since.is_none() && !p.broken && !bad) {
+                if pod.born + self.start_up <= now {
+                    pod.ready_since = Some(now);
+                }
+            }
+        }
+    }
+
+    fn report(&self, server: &mut Server, now: Timestamp) {
+        for (target, pods) in &self.pods {
+            let Some(object) = server.get(target) else { continue };
+            let wait = min_ready(object);
+            let ready = pods.iter().filter(|p| p.ready_since.is_some()).count();
+            let available = pods.iter().filter(|p| p.ready_since.is_some_and(|t| t + wait <= now)).count();
+            let generation = object["metadata"]["generation"].clone();
+            let status = json!({"replicas": pods.len(), "readyReplicas": ready, "availableReplicas": available,
+                                "observedGeneration": generation});
+            let written = server.change(target, "replicaset-controller", |o| o["status"] = status);
+            debug_assert!(written.is_ok(), "the object was there a line ago");
+        }
+    }
+
+    /// The controller of EndpointSlices: one slice for each Service, with the Service's labels.
+    fn follow_with_slices(&self, server: &mut Server, now: Timestamp) {
+        let services: Vec<(ObjectRef, Value)> = server
+            .iter()
+            .filter(|(target, _)| target.resource == ResourceType::SERVICE)
+            .map(|(target, object)| (target.clone(), object.clone()))
+            .collect();
+        for (service, object) in services {
+            let slice = self.slice(server, &service, &object);
+            let target =
+                ObjectRef::new(ResourceType::ENDPOINT_SLICE, &*service.namespace, format!("{}-1", service.name));
+            let written = server.apply(&target, &slice, "endpointslice-controller", true, now);
+            debug_assert!(written.is_ok(), "a forced apply without uid is never refused");
+        }
+    }
+
+    fn slice(&self, server: &Server, service: &ObjectRef, object: &Value) -> Value {
+        let selector = object["spec"]["selector"].as_object();
+        let selected =
+            |labels: &Value| selector.is_some_and(|s| !s.is_empty() && s.iter().all(|(k, v)| labels[k] == *v));
+        let mut endpoints = Vec::new();
+        for (target, pods) in self.pods.iter().filter(|(t, _)| t.namespace == service.namespace) {
+            let labels = server.get(target).map(|o| o["spec"]["template"]["metadata"]["labels"].clone());
+            if labels.is_some_and(|labels| selected(&labels)) {
+                endpoints.extend(pods.iter().map(|p| {
+                    json!({"addresses": [p.address], "targetRef": {"kind": "Pod", "name": p.name},
+                           "conditions": {"ready": p.ready_since.is_some(), "serving": p.ready_since.is_some()}})
+                }));
+            }
+        }
+        let mut labels = object["metadata"]["labels"].clone();
+        if !labels.is_object() {
+            labels = json!({});
+        }
+        labels["kubernetes.io/service-name"] = json!(service.name);
+        let port = object["spec"]["ports"][0]["targetPort"].as_i64().unwrap_or(8080);
+        json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+               "metadata": {"name": format!("{}-1", service.name), "labels": labels},
+               "endpoints": endpoints, "ports": [{"name": "", "port": port}]})
+    }
+
+    fn next_due(&self, server: &Server, now: Timestamp) -> Option<Timestamp> {
+        let due = self.pods.iter().flat_map(|(target, pods)| {
+            let wait = server.get(target).map(min_ready).unwrap_or_default();
+            pods.iter().map(move |p| p.ready_since.map_or(p.born + self.start_up, |t| t + wait))
+        });
+        due.filter(|t| *t > now).min()
+    }
+}
+
+fn min_ready(replica_set: &Value) -> SignedDuration {
+    SignedDuration::from_secs(replica_set["spec"]["minReadySeconds"].as_i64().unwrap_or(0))
+}
+
+fn replica_sets(server: &Server) -> impl Iterator<Item = (&ObjectRef, &Value)> {
+    server.iter().filter(|(target, _)| target.resource == ResourceType::REPLICA_SET)
+}
+
+/// Objects whose controlling owner is gone go too.
+fn collect_ownerless(server: &mut Server, now: Timestamp) {
+    loop {
+        let uids: Vec<Value> = server.iter().map(|(_, o)| o["metadata"]["uid"].clone()).collect();
+        let orphan = server.iter().find(|(_, o)| {
+            let mut owners = o["metadata"]["ownerReferences"].as_array().into_iter().flatten().peekable();
+            owners.peek().is_some() && owners.all(|owner| !uids.contains(&owner["uid"]))
+        });
+        let Some(orphan) = orphan.filter(|(_, o)| o["metadata"]["deletionTimestamp"].is_null()) else { return };
+        let orphan = orphan.0.clone();
+        if server.delete(&orphan, None, now).is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn world(image: &str) -> (Server, ObjectRef) {
+        let mut server = Server::default();
+        let target = ObjectRef::new(ResourceType::REPLICA_SET, "shop", "web-1");
+        let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"image": image}]}});
+        let object =
+            json!({"metadata": {"name": "web-1"}, "spec": {"replicas": 2, "minReadySeconds": 5, "template": template}});
+        server.create(&target, &object, "test", START).expect("a free place");
+        let service = json!({"metadata": {"name": "web", "labels": {"x": "y"}}, "spec": {"selector": {"app": "web"}}});
+        server.create(&ObjectRef::new(ResourceType::SERVICE, "shop", "web"), &service, "test", START).expect("free");
+        (server, target)
+    }
+
+    #[test]
+    fn pods_are_ready_after_start_up_and_available_after_min_ready_seconds() {
+        let (mut server, target) = world("good");
+        let mut node = Node::default();
+        let due = node.step(&mut server, START).expect("pods start");
+        node.step(&mut server, due);
+        assert_eq!(server.get(&target).map(|o| o["status"]["readyReplicas"].clone()), Some(json!(2)));
+        assert_eq!(server.get(&target).map(|o| o["status"]["availableReplicas"].clone()), Some(json!(0)));
+        node.step(&mut server, due + SignedDuration::from_secs(5));
+        assert_eq!(server.get(&target).map(|o| o["status"]["availableReplicas"].clone()), Some(json!(2)));
+    }
+
+    #[test]
+    fn a_slice_has_the_labels_of_its_service_and_the_ready_pods_it_selects() {
+        let (mut server, _) = world("good");
+        let mut node = Node::default();
+        node.step(&mut server, START);
+        node.step(&mut server, START + SignedDuration::from_secs(1));
+        let slice = ObjectRef::new(ResourceType::ENDPOINT_SLICE, "shop", "web-1");
+        let slice = server.get(&slice).expect("a slice").clone();
+        assert_eq!(slice["metadata"]["labels"]["x"], "y");
+        assert_eq!(slice["endpoints"][1]["conditions"]["ready"], true);
+    }
+
+    #[test]
+    fn pods_of_a_bad_image_never_get_ready() {
+        let (mut server, target) = world("bad:1");
+        let mut node = Node::default();
+        node.step(&mut server, START);
+        node.step(&mut server, START + SignedDuration::from_hours(1));
+        assert_eq!(server.get(&target).map(|o| o["status"]["readyReplicas"].clone()), Some(json!(0)));
+    }
+
+    #[test]
+    fn what_a_deleted_owner_owned_goes_with_it() {
+        let (mut server, target) = world("good");
+        let rollout = ObjectRef::new(ResourceType::ROLLOUT, "shop", "web");
+        let made = server.create(&rollout, &json!({"metadata": {"name": "web"}}), "test", START).expect("free");
+        let owner = json!([{"uid": made["metadata"]["uid"], "controller": true}]);
+        server.change(&target, "test", |o| o["metadata"]["ownerReferences"] = owner).expect("there");
+        Node::default().step(&mut server, START);
+        assert!(server.get(&target).is_some());
+        server.delete(&rollout, None, START).expect("there");
+        Node::default().step(&mut server, START);
+        assert!(server.get(&target).is_none());
+    }
+}
