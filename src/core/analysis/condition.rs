@@ -82,6 +82,21 @@ pub fn judge(success: &str, failure: &str, reading: &Reading) -> (Verdict, Strin
     (verdict, String::new())
 }
 
+/// Does a regular expression match somewhere in `text`?
+///
+/// # Errors
+/// When it is no regular expression.
+pub(super) fn matches(pattern: &str, text: &str) -> Result<bool, ConditionError> {
+    let program = compile("text matches pattern")?;
+    let mut context = Context::default();
+    context.insert("text", text);
+    context.insert("pattern", pattern);
+    match ENVIRONMENT.run(&program, &context) {
+        Ok(value) => Ok(value == Value::Bool(true)),
+        Err(error) => Err(ConditionError::Evaluation(shorten(&error.to_string()))),
+    }
+}
+
 /// What to tell the person, with the usual cause named.
 fn explain(name: &str, condition: &str, reading: &Reading, error: &ConditionError) -> String {
     let hint = match reading {

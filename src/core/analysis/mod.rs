@@ -7,5 +7,7 @@
 pub mod args;
 pub mod condition;
 mod limits;
+pub mod provider;
 pub mod reading;
+pub mod spec;
 pub mod template;
