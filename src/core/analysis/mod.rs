@@ -7,7 +7,11 @@
 pub mod args;
 pub mod condition;
 mod limits;
+mod metric;
 pub mod provider;
 pub mod reading;
+pub mod run;
 pub mod spec;
 pub mod template;
+
+pub use metric::Phase;

@@ -97,6 +97,7 @@ pub fn resolve(
             spec[field] = Value::Array(list);
         }
     }
+    super::spec::RunSpec::parse(&spec)?;
     Ok(spec)
 }
 
