@@ -14,5 +14,6 @@
 pub mod api;
 pub mod clock;
 pub mod core;
+pub mod manifest;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
