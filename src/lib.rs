@@ -17,3 +17,4 @@ pub mod core;
 pub mod manifest;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+pub mod telemetry;
