@@ -57,8 +57,8 @@ pub struct Canary {
     /// `None`: shares are numbers of pods.
     pub traffic: Option<Traffic>,
     /// With traffic always both; without it what the user named. Never the same Service.
-    pub stable_service: Option<String>,
-    pub canary_service: Option<String>,
+    pub stable_service: Option<ServiceName>,
+    pub canary_service: Option<ServiceName>,
     pub background: Option<Background>,
     /// At least one of the two is not zero.
     pub max_surge: CountOrShare,
@@ -71,6 +71,14 @@ pub struct Canary {
     /// A count of pods that is not zero is raised to this; 0: not at all. Only with traffic.
     pub min_pods: u32,
     pub threshold: Threshold,
+}
+
+/// A Service of a role.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ServiceName {
+    pub name: String,
+    /// The user named none (only with [`Way::Ingress`]): we make it, and it goes with the Rollout.
+    pub ours: bool,
 }
 
 /// What becomes of the new revision's pods after an abort.
@@ -116,8 +124,8 @@ pub struct Traffic {
     pub shield: Shield,
     /// A route to stable below every weighted route.
     pub net: bool,
-    /// Longest wait until a written weight is seen; at least a second.
-    pub live_timeout: Span,
+    /// Longest wait until a written weight is seen; at least a second. `None`: as the installation says.
+    pub live_timeout: Option<Span>,
 }
 
 /// What the user has in git.
@@ -180,7 +188,7 @@ pub enum Promotion {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Background {
     pub analysis: Arc<Analysis>,
-    /// Index of the step with which it starts; at most the number of steps.
+    /// Index of the step with which it starts; below the number of steps, or 0.
     pub starting_step: usize,
 }
 

@@ -1,0 +1,292 @@
+//! The spec's rules, with a canary and a blue/green Rollout as their starting points.
+
+use super::*;
+use crate::core::refusal::Refusal;
+use crate::core::scalar::{CountOrShare, Span, Weight};
+use serde_json::{Value, json};
+
+fn canary() -> Value {
+    json!({
+        "replicas": 4,
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": "web:1"}]}},
+        "strategy": {"canary": {
+            "stableService": "web-stable",
+            "canaryService": "web-canary",
+            "trafficRouting": {"traefik": {"weightedTraefikServiceName": "web"}},
+            "steps": [{"setWeight": 20}, {"pause": {"duration": "30s"}}, {"setWeight": 60}, {"pause": {}}],
+        }},
+    })
+}
+
+fn blue_green() -> Value {
+    let mut spec = canary();
+    spec["strategy"] = json!({"blueGreen": {"activeService": "web", "previewService": "web-preview"}});
+    spec
+}
+
+/// The spec with `value` put at `pointer`; objects on the way are made.
+fn with(mut spec: Value, path: &str, value: Value) -> Value {
+    let mut at = &mut spec;
+    for part in path.split('.') {
+        at = match part.parse::<usize>() {
+            Ok(index) => &mut at[index],
+            Err(_) => &mut at[part],
+        };
+    }
+    *at = value;
+    spec
+}
+
+fn parse(spec: &Value) -> Result<Spec, Vec<Refusal>> {
+    Spec::parse("web", spec)
+}
+
+/// Fields that are refused.
+fn refused(spec: &Value) -> Vec<String> {
+    parse(spec).map_or_else(|refusals| refusals.into_iter().map(|r| r.field).collect(), |_| Vec::new())
+}
+
+fn read_canary(spec: &Value) -> Canary {
+    match parse(spec).expect("an accepted spec").strategy {
+        Strategy::Canary(canary) => canary,
+        Strategy::BlueGreen(_) => panic!("a canary"),
+    }
+}
+
+fn read_blue_green(spec: &Value) -> BlueGreen {
+    match parse(spec).expect("an accepted spec").strategy {
+        Strategy::BlueGreen(blue_green) => blue_green,
+        Strategy::Canary(_) => panic!("blue/green"),
+    }
+}
+
+#[test]
+fn a_canary_reads_with_the_defaults_of_upstream() {
+    let spec = parse(&canary()).expect("an accepted spec");
+    assert_eq!((spec.replicas, spec.history_limit, spec.paused), (4, 10, false));
+    assert_eq!((spec.min_ready, spec.progress_deadline), (Span::ZERO, Span::from_secs(600)));
+    assert_eq!(spec.run_history, RunHistory { successful: 5, unsuccessful: 5 });
+    let canary = read_canary(&canary());
+    assert_eq!(
+        canary.steps,
+        [
+            Step::SetWeight(Weight::new(20).expect("a percentage")),
+            Step::Pause(Some(Span::from_secs(30))),
+            Step::SetWeight(Weight::new(60).expect("a percentage")),
+            Step::Pause(None),
+        ]
+    );
+    let traffic = canary.traffic.expect("routed");
+    assert_eq!(
+        (traffic.way, traffic.shield, traffic.net),
+        (Way::WeightedService("web".to_owned()), Shield::Idempotent, true)
+    );
+    assert_eq!((canary.max_surge, canary.max_unavailable), (CountOrShare::Share(25), CountOrShare::Share(25)));
+    assert_eq!(canary.scale_down_delay, Span::from_secs(30));
+    assert_eq!(canary.after_abort, AfterAbort::ScaleDownAfter(Span::from_secs(30)));
+}
+
+#[test]
+fn without_replicas_one_pod_is_wanted() {
+    let mut spec = canary();
+    spec.as_object_mut().expect("an object").remove("replicas");
+    assert_eq!(parse(&spec).map(|s| s.replicas), Ok(1));
+}
+
+#[test]
+fn a_plain_ingress_needs_no_services_in_git() {
+    let mut spec = with(canary(), "strategy.canary.trafficRouting", json!({"traefik": {"ingress": {"name": "shop"}}}));
+    let strategy = spec["strategy"]["canary"].as_object_mut().expect("an object");
+    strategy.remove("stableService");
+    strategy.remove("canaryService");
+    let canary = read_canary(&spec);
+    assert_eq!(canary.stable_service, Some(ServiceName { name: "web-stable".to_owned(), ours: true }));
+    assert_eq!(canary.canary_service, Some(ServiceName { name: "web-canary".to_owned(), ours: true }));
+}
+
+#[test]
+fn blue_green_reads_with_the_defaults_of_upstream() {
+    let spec = read_blue_green(&blue_green());
+    assert_eq!((spec.active_service.as_str(), spec.preview_service.as_deref()), ("web", Some("web-preview")));
+    assert_eq!(spec.promotion, Promotion::Automatic(Span::ZERO));
+    assert_eq!(spec.scale_down_delay(), Span::from_secs(30));
+}
+
+/// Trap 8: the seconds have no effect without automatic promotion.
+#[test]
+fn without_automatic_promotion_the_switch_waits_for_a_person() {
+    let spec = with(blue_green(), "strategy.blueGreen.autoPromotionEnabled", json!(false));
+    let spec = with(spec, "strategy.blueGreen.autoPromotionSeconds", json!(10));
+    assert_eq!(read_blue_green(&spec).promotion, Promotion::Manual);
+}
+
+#[test]
+fn zero_delays_mean_what_they_say() {
+    let spec = with(canary(), "strategy.canary.scaleDownDelaySeconds", json!(0));
+    let canary = read_canary(&with(spec, "strategy.canary.abortScaleDownDelaySeconds", json!(0)));
+    assert_eq!((canary.scale_down_delay, canary.after_abort), (Span::ZERO, AfterAbort::Keep));
+}
+
+/// 1.1.4: a number, a text without unit and a duration.
+#[test]
+fn pauses_are_read_as_upstream_reads_them() {
+    for (duration, seconds) in [(json!(10), 10), (json!("10"), 10), (json!("1m"), 60), (json!("0"), 0)] {
+        let spec = with(canary(), "strategy.canary.steps", json!([{"pause": {"duration": duration}}]));
+        assert_eq!(read_canary(&spec).steps, [Step::Pause(Some(Span::from_secs(seconds)))]);
+    }
+}
+
+#[test]
+fn analysis_is_read_with_its_arguments() {
+    let analysis = json!({
+        "templates": [{"templateName": "errors"}, {"templateName": "slow", "clusterScope": true}],
+        "args": [
+            {"name": "host", "value": ""},
+            {"name": "new", "valueFrom": {"podTemplateHashValue": "Latest"}},
+            {"name": "old", "valueFrom": {"podTemplateHashValue": "Stable"}},
+            {"name": "app", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['app']"}}},
+        ],
+        "dryRun": [{"metricName": "slow.*"}],
+    });
+    let canary = read_canary(&with(canary(), "strategy.canary.steps", json!([{"analysis": analysis}])));
+    let [Step::Analysis(analysis)] = canary.steps.as_slice() else { panic!("one analysis step") };
+    assert_eq!(analysis.templates.len(), 2);
+    assert_eq!(analysis.args["host"], ArgumentValue::Text(String::new()));
+    assert_eq!(analysis.args["new"], ArgumentValue::LatestHash);
+    assert_eq!(analysis.args["old"], ArgumentValue::StableHash);
+    assert_eq!(analysis.args["app"], ArgumentValue::Field("metadata.labels['app']".to_owned()));
+    assert_eq!(analysis.dry_run, [json!({"metricName": "slow.*"})]);
+}
+
+/// Promise 7. Written out from the reference's field tables, apart from the table that refuses them.
+#[test]
+fn each_unsupported_field_is_refused_by_name() {
+    let object = json!({"any": "thing"});
+    let metadata = json!({"labels": {"role": "x"}});
+    let analysis = json!({"templates": [{"templateName": "t"}]});
+    let of_canary: &[(&str, Value)] = &[
+        ("workloadRef", json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"})),
+        ("rollbackWindow", json!({"revisions": 2})),
+        ("restartAt", json!("2026-01-01T00:00:00Z")),
+        ("strategy.canary.antiAffinity", json!({"requiredDuringSchedulingIgnoredDuringExecution": {}})),
+        ("strategy.canary.canaryMetadata", metadata.clone()),
+        ("strategy.canary.stableMetadata", metadata.clone()),
+        ("strategy.canary.pingPong", json!({"pingService": "a", "pongService": "b"})),
+        ("strategy.canary.dynamicStableScale", json!(true)),
+        ("strategy.canary.minPodsPerReplicaSet", json!(2)),
+        ("strategy.canary.replicaProgressThreshold", json!({"type": "Percent", "value": 90})),
+        ("strategy.canary.scaleDownDelayRevisionLimit", json!(1)),
+        ("strategy.canary.trafficRouting.istio", object.clone()),
+        ("strategy.canary.trafficRouting.nginx", object.clone()),
+        ("strategy.canary.trafficRouting.alb", object.clone()),
+        ("strategy.canary.trafficRouting.smi", object.clone()),
+        ("strategy.canary.trafficRouting.ambassador", object.clone()),
+        ("strategy.canary.trafficRouting.appMesh", object.clone()),
+        ("strategy.canary.trafficRouting.apisix", object.clone()),
+        ("strategy.canary.trafficRouting.plugins", object.clone()),
+        ("strategy.canary.trafficRouting.managedRoutes", json!([{"name": "r"}])),
+        ("strategy.canary.trafficRouting.maxTrafficWeight", json!(1000)),
+        ("strategy.canary.trafficRouting.traefik.ingressRoute", json!({"name": "r"})),
+        ("strategy.canary.trafficRouting.traefik.httpRoute", json!({"name": "r"})),
+        ("strategy.canary.steps.0.setHeaderRoute", json!({"name": "h"})),
+        ("strategy.canary.steps.0.setMirrorRoute", json!({"name": "m"})),
+        ("strategy.canary.steps.0.experiment", json!({"templates": []})),
+        ("strategy.canary.steps.0.plugin", json!({"name": "p"})),
+        ("strategy.canary.steps.0.setCanaryScale", json!({"replicas": 1})),
+    ];
+    let of_blue_green: &[(&str, Value)] = &[
+        ("strategy.blueGreen.antiAffinity", json!({"requiredDuringSchedulingIgnoredDuringExecution": {}})),
+        ("strategy.blueGreen.previewMetadata", metadata.clone()),
+        ("strategy.blueGreen.activeMetadata", metadata),
+        ("strategy.blueGreen.trafficRouting", json!({"traefik": {"weightedTraefikServiceName": "web"}})),
+        ("strategy.blueGreen.previewReplicaCount", json!(1)),
+        ("strategy.blueGreen.postPromotionAnalysis", analysis),
+        ("strategy.blueGreen.scaleDownDelayRevisionLimit", json!(1)),
+        ("strategy.blueGreen.maxUnavailable", json!(1)),
+    ];
+    let mut silent = Vec::new();
+    for (base, fields) in [(canary(), of_canary), (blue_green(), of_blue_green)] {
+        for (path, value) in fields {
+            let spec = with(base.clone(), path, value.clone());
+            let name = format!("spec.{}", path.replace(".0.", "[0]."));
+            let found = parse(&spec).err().unwrap_or_default();
+            let named = found.iter().find(|r| r.field == name);
+            if named.is_none_or(|r| r.remedy.is_empty() || r.problem.is_empty()) {
+                silent.push(format!("{name}: {found:?}"));
+            }
+        }
+    }
+    assert_eq!(silent, Vec::<String>::new());
+}
+
+#[test]
+fn what_is_wrong_is_found_together() {
+    let spec = json!({
+        "replicas": -1,
+        "minReadySeconds": 700,
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {"metadata": {"labels": {"app": "other"}}},
+        "progressDeadlineAbort": "maybe",
+        "strategy": {"canary": {
+            "stableService": "web", "canaryService": "web", "maxSurge": 0, "maxUnavailable": "0%",
+            "trafficRouting": {"traefik": {"weightedTraefikServiceName": "web", "shield": "some"}},
+            "steps": [{"setWeight": 101}, {"pause": {"duration": "soon"}}, {}, {"setWeight": 1, "pause": {}},
+                      {"analysis": {"templates": []}}],
+        }},
+    });
+    assert_eq!(
+        refused(&spec),
+        [
+            "spec.progressDeadlineAbort",
+            "spec.progressDeadlineSeconds",
+            "spec.replicas",
+            "spec.strategy.canary.canaryService",
+            "spec.strategy.canary.maxUnavailable",
+            "spec.strategy.canary.steps[0].setWeight",
+            "spec.strategy.canary.steps[1].pause.duration",
+            "spec.strategy.canary.steps[2]",
+            "spec.strategy.canary.steps[3]",
+            "spec.strategy.canary.steps[4].analysis.templates",
+            "spec.strategy.canary.trafficRouting.traefik.shield",
+            "spec.template.metadata.labels",
+        ]
+    );
+}
+
+#[test]
+fn exactly_one_strategy_and_one_way_in() {
+    let mut both = canary();
+    both["strategy"]["blueGreen"] = json!({"activeService": "web"});
+    assert_eq!(refused(&both), ["spec.strategy"]);
+    assert_eq!(refused(&with(canary(), "strategy", json!({}))), ["spec.strategy"]);
+    let ways = with(canary(), "strategy.canary.trafficRouting.traefik.ingress", json!({"name": "web"}));
+    assert_eq!(refused(&ways), ["spec.strategy.canary.trafficRouting.traefik"]);
+    let none = with(canary(), "strategy.canary.trafficRouting", json!({}));
+    assert_eq!(refused(&none), ["spec.strategy.canary.trafficRouting"]);
+}
+
+#[test]
+fn the_selector_must_match_the_template_and_leave_the_hash_alone() {
+    assert_eq!(refused(&with(canary(), "selector", json!({}))), ["spec.selector"]);
+    let expression = json!({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]});
+    assert_eq!(refused(&with(canary(), "selector", expression)), ["spec.template.metadata.labels"]);
+    let unknown = json!({"matchExpressions": [{"key": "app", "operator": "Like", "values": ["web"]}]});
+    assert_eq!(refused(&with(canary(), "selector", unknown)), ["spec.selector.matchExpressions[0].operator"]);
+    let hash = with(canary(), "selector.matchLabels.rollouts-pod-template-hash", json!("abc"));
+    assert_eq!(refused(&hash), ["spec.selector.matchLabels.rollouts-pod-template-hash"]);
+}
+
+#[test]
+fn a_wrong_type_is_refused_and_not_a_crash() {
+    assert_eq!(refused(&with(canary(), "replicas", json!("three"))), ["spec"]);
+    assert_eq!(refused(&Value::Null), ["spec"]);
+}
+
+#[test]
+fn fields_that_say_nothing_are_not_refused() {
+    let spec = with(canary(), "strategy.canary.dynamicStableScale", json!(false));
+    let spec = with(spec, "workloadRef", Value::Null);
+    let spec = with(spec, "strategy.canary.trafficRouting.managedRoutes", json!([]));
+    assert_eq!(refused(&spec), Vec::<String>::new());
+}

@@ -1,0 +1,83 @@
+//! Fields that are known and not carried out: each is refused by name, with what to do instead.
+//!
+//! A line leaves this table in the commit that carries the field out; `docs/shortcomings.md` has the same lines.
+
+use super::reader::Reader;
+use serde_json::Value;
+
+/// Path below `spec` (`[]`: any entry of a list), what is wrong, what to do.
+type Line = (&'static str, &'static str, &'static str);
+
+const NOT_YET: &str = "it is not supported yet";
+const NOT_WITH_US: &str = "it is not supported";
+const ONLY_TRAEFIK: &str = "use trafficRouting.traefik";
+const REMOVE: &str = "remove it";
+
+const UNSUPPORTED: &[Line] = &[
+    ("workloadRef", NOT_YET, "move the pod template into spec.template"),
+    ("rollbackWindow", NOT_YET, "remove it; going back to an older revision runs the steps"),
+    ("restartAt", NOT_YET, "remove it; change an annotation of the template to replace the pods"),
+    ("strategy.canary.antiAffinity", NOT_YET, "write the affinity into spec.template"),
+    ("strategy.canary.canaryMetadata", NOT_YET, REMOVE),
+    ("strategy.canary.stableMetadata", NOT_YET, REMOVE),
+    ("strategy.canary.pingPong", NOT_WITH_US, "use canaryService and stableService"),
+    ("strategy.canary.dynamicStableScale", NOT_YET, "remove it; stable stays at full size"),
+    ("strategy.canary.steps[].setHeaderRoute", NOT_YET, "remove the step"),
+    ("strategy.canary.steps[].setMirrorRoute", NOT_YET, "remove the step"),
+    ("strategy.canary.steps[].experiment", NOT_YET, "remove the step; use an analysis step"),
+    ("strategy.canary.steps[].plugin", NOT_WITH_US, "remove the step; use an analysis step"),
+    ("strategy.canary.trafficRouting.istio", NOT_WITH_US, ONLY_TRAEFIK),
+    ("strategy.canary.trafficRouting.nginx", NOT_WITH_US, ONLY_TRAEFIK),
+    ("strategy.canary.trafficRouting.alb", NOT_WITH_US, ONLY_TRAEFIK),
+    ("strategy.canary.trafficRouting.smi", NOT_WITH_US, ONLY_TRAEFIK),
+    ("strategy.canary.trafficRouting.ambassador", NOT_WITH_US, ONLY_TRAEFIK),
+    ("strategy.canary.trafficRouting.appMesh", NOT_WITH_US, ONLY_TRAEFIK),
+    ("strategy.canary.trafficRouting.apisix", NOT_WITH_US, ONLY_TRAEFIK),
+    ("strategy.canary.trafficRouting.plugins", NOT_WITH_US, ONLY_TRAEFIK),
+    ("strategy.canary.trafficRouting.managedRoutes", NOT_YET, REMOVE),
+    ("strategy.canary.trafficRouting.traefik.ingressRoute", NOT_YET, "use weightedTraefikServiceName or ingress"),
+    ("strategy.canary.trafficRouting.traefik.httpRoute", NOT_YET, "use weightedTraefikServiceName or ingress"),
+    ("strategy.blueGreen.antiAffinity", NOT_YET, "write the affinity into spec.template"),
+    ("strategy.blueGreen.previewMetadata", NOT_YET, REMOVE),
+    ("strategy.blueGreen.activeMetadata", NOT_YET, REMOVE),
+    // Parsed, and not carried out yet: whoever carries one out deletes its line here and in docs/shortcomings.md.
+    (
+        "strategy.canary.steps[].setCanaryScale",
+        NOT_YET,
+        "remove the step; the canary has the pods that its weight needs",
+    ),
+    ("strategy.canary.minPodsPerReplicaSet", NOT_YET, REMOVE),
+    ("strategy.canary.replicaProgressThreshold", NOT_YET, "remove it; a step waits for all of its pods"),
+    ("strategy.canary.scaleDownDelayRevisionLimit", NOT_YET, REMOVE),
+    ("strategy.blueGreen.trafficRouting", NOT_YET, "remove it; the active Service's selector is switched"),
+    ("strategy.blueGreen.previewReplicaCount", NOT_YET, "remove it; the new revision has all of its pods"),
+    ("strategy.blueGreen.postPromotionAnalysis", NOT_YET, "use prePromotionAnalysis"),
+    ("strategy.blueGreen.scaleDownDelayRevisionLimit", NOT_YET, REMOVE),
+    ("strategy.blueGreen.maxUnavailable", NOT_YET, "remove it; only restarts would use it"),
+];
+
+/// Refuses each field of the table that is there. `spec` as it is stored.
+pub(super) fn refuse(reader: &mut Reader, spec: &Value) {
+    for (path, problem, remedy) in UNSUPPORTED {
+        visit(spec, path, "spec".to_owned(), &mut |field, value| reader.refuse(&field, value, *problem, remedy));
+    }
+}
+
+/// Calls `found` with the full path and value of each place that `path` leads to, unless it says nothing: null, false, `[]`.
+fn visit(value: &Value, path: &str, at: String, found: &mut impl FnMut(String, &Value)) {
+    let Some((name, rest)) = (!path.is_empty()).then(|| path.split_once('.').unwrap_or((path, ""))) else {
+        let silent = matches!(value, Value::Null | Value::Bool(false)) || value.as_array().is_some_and(Vec::is_empty);
+        if !silent {
+            found(at, value);
+        }
+        return;
+    };
+    match name.strip_suffix("[]") {
+        None => visit(&value[name], rest, format!("{at}.{name}"), found),
+        Some(list) => {
+            for (index, item) in value[list].as_array().into_iter().flatten().enumerate() {
+                visit(item, rest, format!("{at}.{list}[{index}]"), found);
+            }
+        }
+    }
+}
