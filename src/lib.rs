@@ -14,7 +14,9 @@
 pub mod api;
 pub mod clock;
 pub mod core;
+pub mod http;
 pub mod manifest;
+pub mod measure;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 pub mod telemetry;
