@@ -12,3 +12,4 @@ pub mod refusal;
 pub mod rollout;
 pub mod row;
 pub mod scalar;
+pub mod traffic;

@@ -1,0 +1,111 @@
+//! Other routes that may match the same requests.
+//!
+//! Two routers of the same priority are settled at random at each reload of Traefik (measured), so none of ours may tie with
+//! anybody's, and none may take what a more specific route of somebody else serves now.
+
+use super::ingress::path_rule;
+use crate::core::row::{IngressRouteRow, IngressRow};
+use std::sync::Arc;
+
+/// A route of somebody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sibling {
+    pub rule: String,
+    /// Lowest and highest priority that Traefik may give it: a prefix of an Ingress has two, by an option that is not seen.
+    pub lowest: i64,
+    pub highest: i64,
+}
+
+/// All routes of the cluster that may match requests for one of `hosts`, but those of `ours` (the uid of our Rollout as owner)
+/// and `except` (namespace and name of the object whose routes are covered).
+pub fn of_hosts(
+    hosts: &[String],
+    ingress_routes: &[Arc<IngressRouteRow>],
+    ingresses: &[Arc<IngressRow>],
+    ours: &str,
+) -> Vec<Sibling> {
+    let mut siblings = Vec::new();
+    for row in ingress_routes.iter().filter(|r| r.meta.owner.as_ref().is_none_or(|o| o.uid != ours)) {
+        for route in row.routes.iter().filter(|route| may_match(&route.rule, hosts)) {
+            let priority = route.effective_priority();
+            siblings.push(Sibling { rule: route.rule.clone(), lowest: priority, highest: priority });
+        }
+    }
+    for row in ingresses {
+        for path in row.paths.iter().filter(|p| p.host.is_empty() || p.host.contains('*') || hosts.contains(&p.host)) {
+            let plain = path_rule(path, false);
+            let strict = path_rule(path, true);
+            let length = |rule: &str| i64::try_from(rule.len()).unwrap_or(i64::MAX);
+            let set = row.meta.annotations.get("traefik.ingress.kubernetes.io/router.priority");
+            let set = set.and_then(|p| p.parse::<i64>().ok()).filter(|p| *p != 0);
+            let (lowest, highest) = set.map_or((length(&plain), length(&strict)), |p| (p, p));
+            siblings.push(Sibling { rule: strict, lowest, highest });
+        }
+    }
+    siblings
+}
+
+/// The rules that a route of ours with priorities from `lowest` to `highest` has to leave out: those that would tie with it
+/// or that won over the route it stands for (`covers`) and would lose to ours.
+pub fn to_leave_out(siblings: &[Sibling], covered: &str, lowest: i64, highest: i64) -> Vec<String> {
+    let mut rules: Vec<String> = (siblings.iter())
+        .filter(|s| s.rule != covered && s.highest >= lowest && s.lowest <= highest)
+        .map(|s| s.rule.clone())
+        .collect();
+    rules.sort();
+    rules.dedup();
+    rules
+}
+
+/// Hosts that a rule names.
+pub fn hosts_of(rule: &str) -> Vec<String> {
+    let mut hosts = Vec::new();
+    for part in rule.split("Host(").skip(1) {
+        let quoted = part.split(')').next().unwrap_or_default();
+        let names = quoted.split(',').map(|h| h.trim().trim_matches(['`', '"']).to_owned());
+        hosts.extend(names.filter(|h| !h.is_empty()));
+    }
+    hosts
+}
+
+/// False only when the rule surely is about other hosts.
+fn may_match(rule: &str, hosts: &[String]) -> bool {
+    let named = hosts_of(rule);
+    let exact = !named.is_empty() && !rule.contains("||") && !rule.contains('!') && !rule.contains("HostRegexp");
+    !exact
+        || hosts.is_empty()
+        || named.iter().any(|n| n.contains('*') || hosts.iter().any(|h| h.eq_ignore_ascii_case(n)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::row::{Meta, Route};
+
+    fn routes(rules: &[(&str, i64)]) -> Vec<Arc<IngressRouteRow>> {
+        let routes = rules.iter().map(|(rule, priority)| Route {
+            rule: (*rule).to_owned(),
+            priority: *priority,
+            ..Route::default()
+        });
+        vec![Arc::new(IngressRouteRow {
+            meta: Meta::default(),
+            routes: routes.collect(),
+            ..IngressRouteRow::default()
+        })]
+    }
+
+    #[test]
+    fn routes_of_other_hosts_are_no_siblings_and_routes_without_host_are() {
+        let rows = routes(&[("Host(`a.b`) && PathPrefix(`/x`)", 0), ("Host(`c.d`)", 0), ("PathPrefix(`/`)", 0)]);
+        let found = of_hosts(&["a.b".into()], &rows, &[], "u");
+        assert_eq!(found.iter().map(|s| s.lowest).collect::<Vec<_>>(), [31, 15]);
+    }
+
+    #[test]
+    fn what_would_tie_or_lose_is_left_out_and_the_covered_rule_is_not() {
+        let at = |rule: &str, p| Sibling { rule: rule.into(), lowest: p, highest: p };
+        let siblings = [at("r", 10), at("tie", 12), at("above", 14), at("below", 9)];
+        assert_eq!(to_leave_out(&siblings, "r", 11, 13), ["tie"]);
+    }
+}
