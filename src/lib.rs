@@ -13,7 +13,10 @@
 
 pub mod api;
 pub mod clock;
+pub mod cluster;
+pub mod controllers;
 pub mod core;
+pub mod execute;
 pub mod http;
 pub mod manifest;
 pub mod measure;

@@ -1,5 +1,6 @@
 //! Names of objects: which resource, which namespace, which name.
 
+use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -49,9 +50,34 @@ impl ResourceType {
     pub const SERVICE: Self = Self::fixed("", "v1", "Service", "services");
     pub const SECRET: Self = Self::fixed("", "v1", "Secret", "secrets");
     pub const ENDPOINT_SLICE: Self = Self::fixed("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
+    pub const JOB: Self = Self::fixed("batch", "v1", "Job", "jobs");
     pub const INGRESS: Self = Self::fixed("networking.k8s.io", "v1", "Ingress", "ingresses");
     pub const INGRESS_ROUTE: Self = Self::fixed("traefik.io", "v1alpha1", "IngressRoute", "ingressroutes");
     pub const TRAEFIK_SERVICE: Self = Self::fixed("traefik.io", "v1alpha1", "TraefikService", "traefikservices");
+
+    /// Every resource that has a constant above.
+    const KNOWN: [Self; 15] = [
+        Self::ROLLOUT,
+        Self::ANALYSIS_TEMPLATE,
+        Self::CLUSTER_ANALYSIS_TEMPLATE,
+        Self::ANALYSIS_RUN,
+        Self::APPLICATION,
+        Self::APP_PROJECT,
+        Self::REPLICA_SET,
+        Self::POD,
+        Self::SERVICE,
+        Self::SECRET,
+        Self::ENDPOINT_SLICE,
+        Self::INGRESS,
+        Self::INGRESS_ROUTE,
+        Self::TRAEFIK_SERVICE,
+        Self::JOB,
+    ];
+
+    /// The resource of an `apiVersion` and `kind` that Tidegate itself works with; any other needs discovery.
+    pub fn known(api_version: &str, kind: &str) -> Option<Self> {
+        Self::KNOWN.into_iter().find(|r| r.kind == kind && r.api_version() == api_version)
+    }
 
     /// `apps/v1`, or `v1` for the core group.
     pub fn api_version(&self) -> String {
@@ -71,6 +97,25 @@ pub struct ObjectRef {
 impl ObjectRef {
     pub fn new(resource: ResourceType, namespace: impl Into<String>, name: impl Into<String>) -> Self {
         Self { resource, namespace: namespace.into(), name: name.into() }
+    }
+
+    /// The name that an object gives itself. The plural of a kind that Tidegate does not work with is only its usual form:
+    /// good for naming the object to people, not for calling the API server.
+    pub fn named_by(object: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (api_version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
+        let namespace = text(&object["metadata"]["namespace"]);
+        let resource = ResourceType::known(&api_version, &kind).unwrap_or_else(|| {
+            let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
+            ResourceType {
+                group: group.to_owned().into(),
+                version: version.to_owned().into(),
+                plural: format!("{}s", kind.to_lowercase()).into(),
+                kind: kind.into(),
+                namespaced: !namespace.is_empty(),
+            }
+        });
+        Self { resource, namespace, name: text(&object["metadata"]["name"]) }
     }
 }
 

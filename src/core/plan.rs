@@ -33,11 +33,38 @@ pub struct Plan {
     pub urgent: bool,
 }
 
+impl Plan {
+    pub fn lane(&self) -> Lane {
+        if self.urgent { Lane::Urgent } else { Lane::Normal }
+    }
+}
+
+/// Which passes and write permits a key may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Lane {
+    #[default]
+    Normal,
+    /// Some passes and permits are kept free for it, so that an abort is written in the middle of a storm.
+    Urgent,
+}
+
 /// One write, and why.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Effect {
     pub verb: Verb,
     pub why: Why,
+}
+
+impl Effect {
+    /// What is written; for a push the Application that wants it.
+    pub fn target(&self) -> ObjectRef {
+        match &self.verb {
+            Verb::Create { object, .. } | Verb::Apply { object, .. } => ObjectRef::named_by(object),
+            Verb::Edit { target, .. } | Verb::Delete { target, .. } => target.clone(),
+            Verb::Evict { pod, .. } => pod.clone(),
+            Verb::Push(push) => push.by.clone(),
+        }
+    }
 }
 
 /// The closed set of what the executor can do. A new feature is a constructor of these, never a new verb.

@@ -1,0 +1,109 @@
+use super::*;
+use crate::cluster::write::{Became, Written};
+use crate::core::object::Key;
+use serde_json::json;
+
+fn service(name: &str, version: u64) -> ServiceRow {
+    ServiceRow::read(&json!({"metadata": {"name": name, "namespace": "shop", "uid": format!("uid-{name}"),
+        "resourceVersion": version.to_string()}, "spec": {}}))
+    .expect("a whole Service")
+}
+
+fn key() -> Key {
+    ObjectRef::new(ResourceType::ROLLOUT, "shop", "web")
+}
+
+fn wrote(caches: &Caches, name: &str, became: Became) {
+    let target = ObjectRef::new(ResourceType::SERVICE, "shop", name);
+    caches.wrote(&key(), &Written { target, uid: format!("uid-{name}"), became });
+}
+
+fn listed(rows: &[(&str, u64)]) -> Caches {
+    let caches = Caches::default();
+    caches.services.begin_list(&None);
+    for (name, version) in rows {
+        caches.services.listed(&None, service(name, *version), Timestamp::UNIX_EPOCH);
+    }
+    caches.services.end_list(&None, Timestamp::UNIX_EPOCH);
+    caches
+}
+
+#[test]
+fn l4_a_key_waits_until_its_own_write_is_seen_and_other_keys_do_not() {
+    let caches = listed(&[("a", 5)]);
+    wrote(&caches, "a", Became::Version("7".into()));
+    assert_eq!(caches.fresh(&key()), Err(NotYet::Behind(ObjectRef::new(ResourceType::SERVICE, "shop", "a"))));
+    assert_eq!(caches.fresh(&ObjectRef::new(ResourceType::ROLLOUT, "shop", "other")), Ok(()));
+    caches.services.apply(&None, service("a", 6), Timestamp::UNIX_EPOCH);
+    assert!(caches.fresh(&key()).is_err(), "an older version is not ours");
+    caches.services.apply(&None, service("a", 7), Timestamp::UNIX_EPOCH);
+    assert_eq!(caches.fresh(&key()), Ok(()));
+}
+
+#[test]
+fn l4_a_written_object_that_was_deleted_since_is_not_waited_for_for_ever() {
+    let caches = listed(&[]);
+    wrote(&caches, "a", Became::Version("7".into()));
+    assert!(caches.fresh(&key()).is_err());
+    caches.services.remove(&None, &service("a", 9), Timestamp::UNIX_EPOCH);
+    assert_eq!(caches.fresh(&key()), Ok(()));
+}
+
+#[test]
+fn l4_only_a_list_that_began_after_the_write_stands_for_it() {
+    let caches = listed(&[]);
+    caches.services.begin_list(&None);
+    wrote(&caches, "a", Became::Version("7".into()));
+    caches.services.end_list(&None, Timestamp::UNIX_EPOCH);
+    assert!(caches.fresh(&key()).is_err(), "that list may be older than the write");
+    caches.services.begin_list(&None);
+    caches.services.end_list(&None, Timestamp::UNIX_EPOCH);
+    assert_eq!(caches.fresh(&key()), Ok(()));
+}
+
+#[test]
+fn l4_a_deleted_object_must_be_seen_gone() {
+    let caches = listed(&[("a", 5)]);
+    wrote(&caches, "a", Became::Gone);
+    assert!(caches.fresh(&key()).is_err());
+    caches.services.remove(&None, &service("a", 9), Timestamp::UNIX_EPOCH);
+    assert_eq!(caches.fresh(&key()), Ok(()));
+}
+
+#[test]
+fn what_no_cache_holds_is_not_waited_for() {
+    let caches = listed(&[]);
+    let target = ObjectRef::new(ResourceType::SECRET, "shop", "s");
+    caches.wrote(&key(), &Written { target, uid: "u".into(), became: Became::Version("9".into()) });
+    assert_eq!(caches.fresh(&key()), Ok(()));
+}
+
+#[test]
+fn a_new_list_takes_out_what_it_does_not_name_in_its_own_namespace_only() {
+    let caches = Caches::default();
+    let shop = Some("shop".to_owned());
+    let other =
+        ServiceRow::read(&json!({"metadata": {"name": "o", "namespace": "other", "uid": "u", "resourceVersion": "1"}}));
+    caches.services.apply(&Some("other".into()), other.expect("a Service"), Timestamp::UNIX_EPOCH);
+    caches.services.apply(&shop, service("a", 1), Timestamp::UNIX_EPOCH);
+    caches.services.begin_list(&shop);
+    caches.services.listed(&shop, service("b", 2), Timestamp::UNIX_EPOCH);
+    let gone = caches.services.end_list(&shop, Timestamp::UNIX_EPOCH);
+    assert_eq!(gone.iter().map(|c| c.target.name.as_str()).collect::<Vec<_>>(), ["a"]);
+    assert_eq!(caches.services.all().len(), 2);
+}
+
+#[test]
+fn l4_a_cache_is_synced_when_every_declared_stream_has_listed() {
+    let caches = Caches::default();
+    assert!(!caches.services.is_synced());
+    for scope in ["a", "b"] {
+        caches.services.declare(Some(scope.into()));
+    }
+    caches.services.begin_list(&Some("a".into()));
+    caches.services.end_list(&Some("a".into()), Timestamp::UNIX_EPOCH);
+    assert!(!caches.services.is_synced());
+    caches.services.begin_list(&Some("b".into()));
+    caches.services.end_list(&Some("b".into()), Timestamp::UNIX_EPOCH);
+    assert!(caches.services.is_synced());
+}

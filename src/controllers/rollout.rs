@@ -1,0 +1,54 @@
+//! Rollouts: what their decision reads.
+
+use super::{Kind, World};
+use crate::cluster::NotYet;
+use crate::core::object::{Key, ResourceType};
+use crate::core::plan::Plan;
+use crate::core::rollout::Observed;
+use jiff::Timestamp;
+
+/// The kind Rollout.
+#[derive(Debug)]
+pub struct Rollout;
+
+impl Kind for Rollout {
+    type Observed = Observed;
+
+    fn resource() -> ResourceType {
+        ResourceType::ROLLOUT
+    }
+
+    fn observe(world: &World, key: &Key) -> Result<Observed, NotYet> {
+        let (caches, namespace) = (&world.caches, key.namespace.as_str());
+        let rollout = caches.rollouts.synced()?.get(namespace, &key.name);
+        let uid = rollout.as_ref().map(|r| r.meta.uid.clone()).unwrap_or_default();
+        let mut others = caches.rollouts.list(namespace);
+        others.retain(|r| r.meta.name != key.name);
+        let mut endpoint_slices = caches.endpoint_slices.synced()?.list(namespace);
+        endpoint_slices.retain(|s| s.meta.labels.get(crate::core::rollout::LABEL_ROLLOUT) == Some(&key.name));
+        Ok(Observed {
+            replica_sets: caches.replica_sets.synced()?.owned_by(namespace, &uid),
+            services: caches.services.synced()?.list(namespace),
+            endpoint_slices,
+            traefik_services: caches.traefik_services.synced()?.list(namespace),
+            ingress_routes: caches.ingress_routes.synced()?.all(),
+            ingresses: caches.ingresses.synced()?.all(),
+            templates: caches.analysis_templates.synced()?.list(namespace),
+            cluster_templates: caches.cluster_analysis_templates.synced()?.all(),
+            runs: caches.analysis_runs.synced()?.owned_by(namespace, &uid),
+            others,
+            answers: world.answers.of(key),
+            refused: world.refused.of(key),
+            settings: world.settings.clone(),
+            rollout,
+        })
+    }
+
+    fn decide(_observed: &Observed, _now: Timestamp) -> Plan {
+        Plan::default()
+    }
+
+    fn exists(observed: &Observed) -> bool {
+        observed.rollout.is_some()
+    }
+}

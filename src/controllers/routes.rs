@@ -1,0 +1,86 @@
+//! Which keys a change of an object wakes, and in which lane.
+
+use crate::cluster::Caches;
+use crate::cluster::cache::Change;
+use crate::core::object::{Key, ObjectRef, ResourceType};
+use crate::core::plan::Lane;
+use crate::core::rollout;
+
+/// Kinds whose objects stand in other namespaces or in none, and may still concern a Rollout.
+const ACROSS_NAMESPACES: [&str; 3] = ["Ingress", "IngressRoute", "ClusterAnalysisTemplate"];
+
+/// The keys to decide again. A key too many costs one pass, one too few leaves a Rollout standing.
+pub fn keys(caches: &Caches, change: &Change) -> Vec<(Key, Lane)> {
+    let target = &change.target;
+    let mut keys: Vec<(Key, Lane)> = Vec::new();
+    if super::KINDS.iter().any(|k| (k.resource)() == target.resource) {
+        keys.push((target.clone(), lane(caches, change)));
+    }
+    if target.resource == ResourceType::ROLLOUT {
+        // Others that name the same Service are told by their own passes; what a gone Rollout left is its own key's matter.
+        return keys;
+    }
+    let rollouts = if ACROSS_NAMESPACES.contains(&target.resource.kind.as_ref()) {
+        caches.rollouts.all()
+    } else {
+        caches.rollouts.list(&target.namespace)
+    };
+    let lane = lane(caches, change);
+    for row in rollouts.iter().filter(|row| rollout::concerns(row, target, &change.meta)) {
+        keys.push((ObjectRef::new(ResourceType::ROLLOUT, &row.meta.namespace, &row.meta.name), lane));
+    }
+    keys
+}
+
+/// An abort that was asked for, a run that failed, a canary that may have lost its endpoints: these pass at once.
+fn lane(caches: &Caches, change: &Change) -> Lane {
+    let urgent = match change.target.resource.kind.as_ref() {
+        "Rollout" => change.meta.annotations.contains_key("tidegate.dev/abort"),
+        "AnalysisRun" => {
+            let run = caches.analysis_runs.get(&change.target.namespace, &change.target.name);
+            run.is_some_and(|r| matches!(r.phase.as_str(), "Failed" | "Error"))
+        }
+        "EndpointSlice" => true,
+        _ => false,
+    };
+    if urgent { Lane::Urgent } else { Lane::Normal }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::row::{Meta, RolloutRow, Row, ServiceRow};
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    fn caches() -> Caches {
+        let caches = Caches::default();
+        for (name, service) in [("web", "web-stable"), ("api", "api-stable")] {
+            let row = RolloutRow::read(
+                &json!({"metadata": {"name": name, "namespace": "shop", "uid": name, "resourceVersion": "1"},
+                "spec": {"strategy": {"canary": {"stableService": service}}}}),
+            );
+            caches.rollouts.apply(&None, row.expect("a Rollout"), Timestamp::UNIX_EPOCH);
+        }
+        caches
+    }
+
+    #[test]
+    fn a_service_wakes_the_rollouts_that_name_it() {
+        let meta = json!({"metadata": {"name": "web-stable", "namespace": "shop", "uid": "s", "resourceVersion": "2"}, "spec": {}});
+        let row = ServiceRow::read(&meta).expect("a Service");
+        let caches = caches();
+        let change = caches.services.apply(&None, row, Timestamp::UNIX_EPOCH);
+        let names: Vec<_> = keys(&caches, &change).into_iter().map(|(k, _)| k.name).collect();
+        assert_eq!(names, ["web"]);
+    }
+
+    #[test]
+    fn an_abort_annotation_goes_to_the_urgent_lane() {
+        let target = ObjectRef::new(ResourceType::ROLLOUT, "shop", "web");
+        let mut change = Change { target: target.clone(), meta: Meta::default(), gone: false };
+        assert_eq!(keys(&caches(), &change), [(target.clone(), Lane::Normal)]);
+        change.meta.annotations.insert("tidegate.dev/abort".into(), "bad".into());
+        assert_eq!(keys(&caches(), &change), [(target, Lane::Urgent)]);
+    }
+}

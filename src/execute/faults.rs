@@ -1,0 +1,160 @@
+//! Fault plans: which write of this run fails, and how. The simulation and the binary read the same file.
+//!
+//! ```json
+//! [{"kind": "Rollout", "why": "raise-weight", "nth": 1, "action": "kill-after"},
+//!  {"kind": "Application", "why": "revert", "action": "delay-ms:500"}]
+//! ```
+//!
+//! `kind` is that of the key that writes; `why` one of [`crate::core::plan::Why`], or `status`; `nth` counts from 1 (the
+//! default) over the writes of that kind and reason in this process. A plan is inert without its file.
+
+use crate::cluster::{WriteError, Written};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// What happens at a fault point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Action {
+    /// The process ends before the write is sent.
+    KillBefore,
+    /// The process ends after the write was answered.
+    KillAfter,
+    /// The write happens and its answer is lost.
+    LoseAnswer,
+    /// The write is not sent and counts as refused.
+    Refuse,
+    /// The write is sent late.
+    Delay(Duration),
+}
+
+impl TryFrom<String> for Action {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Ok(match text.as_str() {
+            "kill-before" => Self::KillBefore,
+            "kill-after" => Self::KillAfter,
+            "lose-answer" => Self::LoseAnswer,
+            "refuse" => Self::Refuse,
+            other => {
+                let ms = other.strip_prefix("delay-ms:").and_then(|ms| ms.parse().ok());
+                Self::Delay(Duration::from_millis(ms.ok_or_else(|| {
+                    format!(
+                        "action: {other}: unknown; write kill-before, kill-after, lose-answer, refuse or delay-ms:N"
+                    )
+                })?))
+            }
+        })
+    }
+}
+
+/// One line of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    pub kind: String,
+    pub why: String,
+    #[serde(default = "first")]
+    pub nth: u32,
+    pub action: Action,
+}
+
+fn first() -> u32 {
+    1
+}
+
+/// What ending the process means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kill {
+    /// The process ends at once, as by SIGKILL: nothing is flushed, released or answered.
+    #[default]
+    Process,
+    /// The pass ends with [`WriteError::Killed`]; the simulation throws the controller away.
+    Simulated,
+}
+
+/// A fault plan that is run, with its counts.
+#[derive(Debug, Default)]
+pub struct Faults {
+    plan: Vec<Fault>,
+    kill: Kill,
+    counts: Mutex<BTreeMap<(String, String), u32>>,
+}
+
+/// A fault plan that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FaultPlanError {
+    #[error("fault plan {path}: {source}; give the path of a readable JSON file")]
+    Unreadable { path: String, source: std::io::Error },
+    #[error("fault plan {path}: {source}")]
+    Malformed { path: String, source: serde_json::Error },
+}
+
+impl Faults {
+    pub fn new(plan: Vec<Fault>, kill: Kill) -> Self {
+        Self { plan, kill, counts: Mutex::default() }
+    }
+
+    /// Reads the plan of a real process.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is not a plan.
+    pub fn load(path: &Path) -> Result<Self, FaultPlanError> {
+        let shown = path.display().to_string();
+        let text = std::fs::read(path).map_err(|source| FaultPlanError::Unreadable { path: shown.clone(), source })?;
+        let plan = serde_json::from_slice(&text).map_err(|source| FaultPlanError::Malformed { path: shown, source })?;
+        Ok(Self::new(plan, Kill::Process))
+    }
+
+    /// Counts a write, and says what shall happen to it.
+    pub(super) fn next(&self, kind: &str, why: &str) -> Option<Action> {
+        if self.plan.is_empty() {
+            return None;
+        }
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry((kind.to_owned(), why.to_owned())).or_default();
+        *count += 1;
+        self.plan.iter().find(|f| f.kind == kind && f.why == why && f.nth == *count).map(|f| f.action)
+    }
+
+    pub(super) fn kill(&self) -> Result<Written, WriteError> {
+        match self.kill {
+            Kill::Simulated => Err(WriteError::Killed),
+            Kill::Process => std::process::abort(),
+        }
+    }
+
+    /// A simulation has its own time and delays by itself.
+    pub(super) async fn wait(&self, time: Duration) {
+        if self.kill == Kill::Process {
+            tokio::time::sleep(time).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nth_write_of_its_kind_and_reason_is_hit_and_no_other() {
+        let text = r#"[{"kind": "Rollout", "why": "scale", "nth": 2, "action": "refuse"},
+                       {"kind": "Rollout", "why": "status", "action": "delay-ms:50"}]"#;
+        let faults = Faults::new(serde_json::from_str(text).unwrap(), Kill::Simulated);
+        assert_eq!(faults.next("Rollout", "scale"), None);
+        assert_eq!(faults.next("Application", "scale"), None);
+        assert_eq!(faults.next("Rollout", "scale"), Some(Action::Refuse));
+        assert_eq!(faults.next("Rollout", "scale"), None);
+        assert_eq!(faults.next("Rollout", "status"), Some(Action::Delay(Duration::from_millis(50))));
+    }
+
+    #[test]
+    fn an_unknown_action_is_refused_with_the_known_ones() {
+        let error = serde_json::from_str::<Vec<Fault>>(r#"[{"kind": "a", "why": "b", "action": "explode"}]"#);
+        assert!(error.unwrap_err().to_string().contains("write kill-before"));
+    }
+}
