@@ -12,6 +12,7 @@
 //! The library exports what the binary and the end-to-end suite need and nothing more, so that unused code is seen.
 
 pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod controllers;
