@@ -18,9 +18,11 @@ pub mod cluster;
 pub mod controllers;
 pub mod core;
 pub mod execute;
+pub mod git;
 pub mod http;
 pub mod manifest;
 pub mod measure;
+pub mod render;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 pub mod telemetry;
