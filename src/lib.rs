@@ -26,3 +26,4 @@ pub mod render;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 pub mod telemetry;
+pub mod traefik;
