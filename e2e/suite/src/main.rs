@@ -1,1 +1,132 @@
-fn main() {}
+//! `tidegate-e2e`: scenarios and the demo on a cluster that is up.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tidegate_e2e::cluster::{Access, Cluster};
+use tidegate_e2e::install::Install;
+use tidegate_e2e::scenarios::{self, Selection};
+
+/// Scenarios and the demo of Tidegate on a cluster that is up.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the scenarios.
+    Verify {
+        #[command(flatten)]
+        place: Place,
+        /// All scenarios, not only those tagged core.
+        #[arg(long)]
+        wide: bool,
+        /// Only scenarios whose family or name holds this; may be given again.
+        #[arg(long)]
+        only: Vec<String>,
+        /// Where the report goes, as JSON.
+        #[arg(long, default_value = "target/verify/scenarios.json")]
+        report: PathBuf,
+        /// Where the evidence of failures goes.
+        #[arg(long, default_value = "target/verify/evidence")]
+        evidence: PathBuf,
+        /// Leaves the namespaces of failed scenarios as they are.
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Installs the product through its chart.
+    Install {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Lists the scenarios.
+    List,
+}
+
+/// On which cluster.
+#[derive(Debug, Args)]
+struct Place {
+    /// Run folder of a cluster that bed brought up.
+    #[arg(long, env = "TIDEGATE_E2E_RUN", conflicts_with_all = ["kubeconfig"])]
+    run: Option<PathBuf>,
+    /// Another cluster.
+    #[arg(long, requires_all = ["registry", "entry"])]
+    kubeconfig: Option<PathBuf>,
+    /// Registry that the cluster pulls from, as host:port.
+    #[arg(long)]
+    registry: Option<String>,
+    /// Address of the router's entry point for users: http://host:port
+    #[arg(long)]
+    entry: Option<String>,
+    /// Image of the product.
+    #[arg(long, default_value = "tidegate.test/tidegate:dev")]
+    image: String,
+    /// The chart's folder.
+    #[arg(long, default_value = "charts/tidegate")]
+    chart: PathBuf,
+    /// Uses the product that is installed as it is.
+    #[arg(long)]
+    no_install: bool,
+}
+
+impl Place {
+    fn access(&self) -> anyhow::Result<Access> {
+        if let Some(run) = &self.run {
+            return Ok(Access::of_run(run)?);
+        }
+        match (&self.kubeconfig, &self.registry, &self.entry) {
+            (Some(kubeconfig), Some(registry), Some(entry)) => {
+                Ok(Access::foreign(kubeconfig.clone(), registry.clone(), entry.clone()))
+            }
+            _ => anyhow::bail!(
+                "no cluster is named: give --run FOLDER of a cluster that bed brought up, or --kubeconfig FILE with \
+                 --registry HOST and --entry URL. The current context is never used unasked"
+            ),
+        }
+    }
+
+    async fn open(&self) -> anyhow::Result<(Cluster, Install)> {
+        let cluster = Cluster::open(self.access()?).await?;
+        let install = Install::shared(&self.image);
+        if !self.no_install {
+            install.run(&cluster, &self.chart).await?;
+        }
+        Ok((cluster, install))
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// True when all is as it should be.
+async fn run(cli: Cli) -> anyhow::Result<bool> {
+    match cli.command {
+        Command::Verify { place, wide, only, report, evidence, keep } => {
+            let (cluster, install) = place.open().await?;
+            let selection = Selection { wide, only, evidence, keep, product: install.namespace };
+            let found = scenarios::run(&cluster, &selection).await;
+            found.write(&report)?;
+            println!("{}", found.summary());
+            Ok(found.failed == 0)
+        }
+        Command::Install { place } => place.open().await.map(|_| true),
+        Command::List => {
+            for s in scenarios::all() {
+                println!("{:?}\t{}\t{}\t{}", s.tag, s.family, s.name, s.rules.join(" "));
+            }
+            Ok(true)
+        }
+    }
+}

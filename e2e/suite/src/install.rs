@@ -1,0 +1,86 @@
+//! The product into the cluster, through its chart, as a user installs it.
+
+use crate::cluster::{Cluster, Kind};
+use crate::wait;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::Command;
+
+/// How an instance of the product is installed.
+#[derive(Debug, Clone)]
+pub struct Install {
+    /// Name of the release and of the Deployment.
+    pub release: String,
+    pub namespace: String,
+    /// Image with its tag.
+    pub image: String,
+    /// More `--set` of helm.
+    pub settings: Vec<String>,
+}
+
+impl Install {
+    /// The one for all namespaces.
+    pub fn shared(image: &str) -> Self {
+        Self {
+            release: "tidegate".to_owned(),
+            namespace: "tidegate-system".to_owned(),
+            image: image.to_owned(),
+            settings: Vec::new(),
+        }
+    }
+
+    /// Installs or upgrades the release and waits until all its pods are ready.
+    ///
+    /// # Errors
+    /// What helm says, or what the Deployment looked like in the end.
+    pub async fn run(&self, cluster: &Cluster, chart: &Path) -> anyhow::Result<()> {
+        let (repository, tag) = self.image.rsplit_once(':').unwrap_or((&self.image, "latest"));
+        let mut arguments = vec![
+            "upgrade".to_owned(),
+            "--install".to_owned(),
+            self.release.clone(),
+            chart.to_string_lossy().into_owned(),
+            format!("--kubeconfig={}", cluster.access.kubeconfig.display()),
+            format!("--namespace={}", self.namespace),
+            "--create-namespace".to_owned(),
+            format!("--set=image.repository={repository}"),
+            format!("--set-string=image.tag={tag}"),
+            format!("--set=traefik.namespace={}", cluster.access.traefik_namespace),
+        ];
+        arguments.extend(self.settings.iter().map(|s| format!("--set={s}")));
+        let helm =
+            if cluster.access.tools.as_os_str().is_empty() { "helm".into() } else { cluster.access.tools.join("helm") };
+        let output = Command::new(&helm)
+            .args(&arguments)
+            .env("HELM_NO_PLUGINS", "1")
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = tokio::time::timeout(Duration::from_secs(120), output).await??;
+        anyhow::ensure!(
+            output.status.success(),
+            "{} {}: {}",
+            helm.display(),
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        wait::until(
+            cluster,
+            (Kind::DEPLOYMENT, &self.namespace, &self.release),
+            Duration::from_secs(120),
+            "all pods of the controller updated and available",
+            |deployment| {
+                let status = &deployment["status"];
+                let wanted = &deployment["spec"]["replicas"];
+                (wait::observed(deployment)
+                    && status["updatedReplicas"] == *wanted
+                    && status["availableReplicas"] == *wanted
+                    && status["replicas"] == *wanted)
+                    .then_some(())
+            },
+        )
+        .await?;
+        Ok(())
+    }
+}

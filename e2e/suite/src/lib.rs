@@ -1,0 +1,32 @@
+//! The end-to-end suite: the product on a real cluster, seen only from outside.
+//!
+//! Nothing here knows the product's code. What is asserted is what a user can see: objects at the API server, answers to
+//! requests, commits in the repository. Rules that a unit test or the simulation can break are not tested here again.
+//!
+//! ```text
+//! cluster/     a cluster to work on: the one that bed brought up, or any kubeconfig
+//! stand        a namespace of its own for each scenario, cleaned up after it
+//! objects      what is applied, as the JSON that goes over the wire
+//! wait         waits on watches, which print what they saw when it does not come
+//! generator/   requests, each recorded with who answered it; shares and failures follow from the records
+//! gitea, clone the forge and a working copy, as a developer has them
+//! traefik      the router's own word: its API and its access log
+//! evidence     all that is needed to understand a failure, in one folder
+//! install      the product into the cluster, through its chart
+//! scenarios/   one file per family
+//! demo/        the main job, told as it happens
+//! ```
+
+pub mod clone;
+pub mod cluster;
+pub mod demo;
+pub mod evidence;
+pub mod generator;
+pub mod gitea;
+pub mod install;
+pub mod objects;
+pub mod report;
+pub mod scenarios;
+pub mod stand;
+pub mod traefik;
+pub mod wait;

@@ -1,0 +1,149 @@
+//! The scenarios: what must be so on a real cluster.
+//!
+//! One file per family. Each scenario has a stand of its own and names the rules that it checks by id (traffic T, promotion A,
+//! ownership G, leadership L of the invariants; rescue R and W as the design has them). They run one after the other: every
+//! write to the router reloads it for all, and shares are measured.
+
+use crate::cluster::Cluster;
+use crate::evidence::Evidence;
+use crate::report::{Entry, Report, Verdict};
+use crate::stand::Stand;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// When a scenario runs: `Core` always, `Wide` with `--wide`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tag {
+    Core,
+    Wide,
+}
+
+/// One scenario.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    pub family: &'static str,
+    /// The rule in words, as the name of a test.
+    pub name: &'static str,
+    pub tag: Tag,
+    /// Ids of the rules that it checks.
+    pub rules: &'static [&'static str],
+    /// Longest time until it counts as hung.
+    pub limit: Duration,
+    pub run: fn(Stand) -> BoxFuture<'static, anyhow::Result<()>>,
+}
+
+/// All of them.
+pub fn all() -> Vec<Scenario> {
+    Vec::new()
+}
+
+/// What of the scenarios is run, and how.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    pub wide: bool,
+    /// Only those whose family or name holds one of these; all when empty.
+    pub only: Vec<String>,
+    /// Where evidence of failures goes.
+    pub evidence: PathBuf,
+    /// Leaves the namespaces of failed scenarios.
+    pub keep: bool,
+    /// Namespace of the product.
+    pub product: String,
+}
+
+impl Selection {
+    fn takes(&self, scenario: &Scenario) -> bool {
+        (self.wide || scenario.tag == Tag::Core)
+            && (self.only.is_empty()
+                || self.only.iter().any(|part| scenario.family.contains(part) || scenario.name.contains(part)))
+    }
+}
+
+/// Runs the selected scenarios, printing each as it ends.
+pub async fn run(cluster: &Cluster, selection: &Selection) -> Report {
+    let mut report = Report::default();
+    let mut stands = Vec::new();
+    for scenario in all().iter().filter(|s| selection.takes(s)) {
+        let begun = Instant::now();
+        let outcome = one(cluster, selection, scenario, &mut stands).await;
+        let seconds = begun.elapsed().as_secs_f64();
+        let (verdict, word) = match outcome {
+            Ok(()) => (Verdict::Passed, "PASS"),
+            Err(_) => (Verdict::Failed, "FAIL"),
+        };
+        println!("{word}  {:>6.1} s  {}: {}", seconds, scenario.family, scenario.name);
+        let message = outcome.err().map(|e| format!("{e:#}")).unwrap_or_default();
+        if !message.is_empty() {
+            println!("      {}", message.replace('\n', "\n      "));
+        }
+        report.add(Entry {
+            family: scenario.family,
+            scenario: scenario.name,
+            rules: scenario.rules.to_vec(),
+            verdict,
+            seconds,
+            message,
+        });
+    }
+    for stand in stands {
+        if let Err(e) = gone(&stand).await {
+            println!("FAIL  namespace {} does not go: {e:#}", stand.namespace());
+            report.add(Entry {
+                family: "stands",
+                scenario: "a_namespace_with_tidegates_objects_can_be_deleted",
+                rules: vec!["T15"],
+                verdict: Verdict::Failed,
+                seconds: 0.0,
+                message: format!("{e:#}"),
+            });
+        }
+    }
+    report
+}
+
+async fn one(
+    cluster: &Cluster,
+    selection: &Selection,
+    scenario: &Scenario,
+    stands: &mut Vec<Stand>,
+) -> anyhow::Result<()> {
+    let stand = Stand::new(cluster, scenario.name).await?;
+    let run = AssertUnwindSafe((scenario.run)(stand.clone())).catch_unwind();
+    let outcome = match tokio::time::timeout(scenario.limit, run).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(anyhow::anyhow!("the scenario panicked; its message is above")),
+        Err(_) => Err(anyhow::anyhow!("not done within {:?}", scenario.limit)),
+    };
+    let outcome = match outcome {
+        Ok(()) => Ok(()),
+        Err(e) => {
+            let folder = selection.evidence.join(scenario.name);
+            if let Ok(mut evidence) = Evidence::in_folder(&folder) {
+                evidence.gather(cluster, stand.namespace(), &selection.product, &format!("{e:?}")).await;
+            }
+            Err(e.context(format!("evidence in {}", folder.display())))
+        }
+    };
+    if outcome.is_ok() || !selection.keep {
+        stand.remove().await?;
+        stands.push(stand);
+    }
+    outcome
+}
+
+/// Waits until a stand's namespace is gone.
+async fn gone(stand: &Stand) -> anyhow::Result<()> {
+    use crate::cluster::Kind;
+    crate::wait::until(
+        &stand.cluster,
+        (Kind::NAMESPACE, "", stand.namespace()),
+        Duration::from_secs(90),
+        "the namespace gone",
+        |namespace| namespace.is_null().then_some(()),
+    )
+    .await?;
+    Ok(())
+}
