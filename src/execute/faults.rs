@@ -121,6 +121,13 @@ impl Faults {
         self.plan.iter().find(|f| f.kind == kind && f.why == why && f.nth == *count).map(|f| f.action)
     }
 
+    /// How many faults of the plan have had their turn.
+    pub fn met(&self) -> usize {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let reached = |f: &&Fault| counts.get(&(f.kind.clone(), f.why.clone())).is_some_and(|n| *n >= f.nth);
+        self.plan.iter().filter(reached).count()
+    }
+
     pub(super) fn kill(&self) -> Result<Written, WriteError> {
         match self.kill {
             Kill::Simulated => Err(WriteError::Killed),

@@ -3,7 +3,10 @@
 //! The rule: what is explored is what ships. Queue, caches, loop, decisions and executor are the real ones; only what lies beyond
 //! the seam is simulated, and the simulated API server is itself compared with a real one by random sequences of writes.
 
+pub mod api;
 mod fields;
 pub mod node;
+pub mod oracle;
+pub mod run;
 pub mod server;
 pub mod traefik;

@@ -5,7 +5,7 @@ use super::server::Server;
 use crate::core::object::{ObjectRef, ResourceType};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A pod of the model. It has no object of its own: what Tidegate sees of pods are counts and endpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,26 @@ impl Node {
             pod.ready_since = None;
             pod.broken |= for_good;
         }
+    }
+
+    /// Every pod: its ReplicaSet, whether it is ready, when it was born, its name.
+    pub(super) fn pods(&self) -> impl Iterator<Item = (&ObjectRef, bool, Timestamp, &str)> {
+        self.pods
+            .iter()
+            .flat_map(|(set, pods)| pods.iter().map(move |p| (set, p.ready_since.is_some(), p.born, p.name.as_str())))
+    }
+
+    /// The address of every ready pod with its ReplicaSet.
+    pub(super) fn ready_addresses(&self) -> BTreeMap<String, ObjectRef> {
+        let ready = self.pods.iter().flat_map(|(set, pods)| {
+            pods.iter().filter(|p| p.ready_since.is_some()).map(move |p| (p.address.clone(), set.clone()))
+        });
+        ready.collect()
+    }
+
+    /// The address of every pod, ready or not.
+    pub(super) fn addresses(&self) -> BTreeSet<&str> {
+        self.pods.values().flatten().map(|p| p.address.as_str()).collect()
     }
 
     fn scale(&mut self, server: &Server, now: Timestamp) {

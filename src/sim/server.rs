@@ -22,8 +22,9 @@ pub struct Refused {
 pub struct Event {
     pub version: u64,
     pub target: ObjectRef,
-    /// The object after the write; `None` when it is gone.
-    pub object: Option<Value>,
+    /// The object after the write; of a deletion its last state with the deletion's version.
+    pub object: Value,
+    pub gone: bool,
 }
 
 /// All objects, and all that ever happened to them.
@@ -234,16 +235,18 @@ impl Server {
             self.remove(target);
             return next;
         }
-        self.events.push(Event { version: self.version, target: target.clone(), object: Some(next.clone()) });
+        self.events.push(Event { version: self.version, target: target.clone(), object: next.clone(), gone: false });
         self.objects.insert(target.clone(), next.clone());
         next
     }
 
     fn remove(&mut self, target: &ObjectRef) {
-        self.objects.remove(target);
         self.owners.remove(target);
-        self.version += 1;
-        self.events.push(Event { version: self.version, target: target.clone(), object: None });
+        if let Some(mut object) = self.objects.remove(target) {
+            self.version += 1;
+            object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+            self.events.push(Event { version: self.version, target: target.clone(), object, gone: true });
+        }
     }
 }
 

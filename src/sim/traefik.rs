@@ -46,6 +46,11 @@ impl Traefik {
         }
     }
 
+    /// When the present configuration was loaded.
+    pub fn loaded_since(&self) -> Timestamp {
+        self.loaded_at.unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
     /// Sends a request that every rule matches, but for the methods that a rule names.
     pub fn request(&self, method: &str) -> Answered {
         let word = format!("Method(`{method}`)");

@@ -1,0 +1,212 @@
+//! The seam's other side: the shipped executor writes to the simulated server, and its questions are answered from the model.
+
+use super::node::Node;
+use super::server::{Refused, Server};
+use super::traefik::Traefik;
+use crate::cluster::{Api, Became, Tenure, WriteError, Written};
+use crate::controllers::{Desk, World};
+use crate::core::object::{Key, ObjectRef};
+use crate::core::plan::{Effect, Lane, Notice, StatusWrite, Verb};
+use crate::core::question::{ApiRefusal, Ask, InstanceReading, PodEvidence, Question, RoutesSeen, Told};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What the process under test and the model share.
+#[derive(Debug, Clone)]
+pub struct Shared(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+pub struct State {
+    pub server: Server,
+    pub node: Node,
+    pub traefiks: Vec<Traefik>,
+    pub now: Timestamp,
+    /// Every event for people: its reason and text.
+    pub notices: Vec<(&'static str, String)>,
+    /// Every write, in order: what and why.
+    pub writes: Vec<String>,
+}
+
+impl Shared {
+    /// `instances` of Traefik, nothing else.
+    pub fn new(instances: usize, now: Timestamp) -> Self {
+        let traefiks = vec![Traefik::default(); instances];
+        let (server, node) = (Server::default(), Node::default());
+        Self(Arc::new(Mutex::new(State { server, node, traefiks, now, notices: vec![], writes: vec![] })))
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Api for Shared {
+    async fn write(&self, _tenure: &Tenure, _lane: Lane, effect: &Effect) -> Result<Written, WriteError> {
+        let mut state = self.state();
+        let (target, now) = (effect.target(), state.now);
+        state.writes.push(format!("{now} {target} {}", effect.why.as_str()));
+        let server = &mut state.server;
+        let written = match &effect.verb {
+            Verb::Create { object, .. } => match server.create(&target, object, "tidegate", now) {
+                Err(refused) if refused.code == 409 => return Err(WriteError::Exists(refused.message)),
+                other => other,
+            },
+            Verb::Apply { object, manager, force, uid, .. } => {
+                let mut object = Value::clone(object);
+                if let Some(uid) = uid {
+                    object["metadata"]["uid"] = uid.clone().into();
+                }
+                server.apply(&target, &object, manager.as_str(), *force, now)
+            }
+            Verb::Edit { patch, .. } => server.edit(&target, patch, "tidegate"),
+            Verb::Delete { uid, .. } => {
+                let deleted = server.delete(&target, Some(uid), now).map_err(refusal)?;
+                let became = match server.get(&target) {
+                    Some(object) => Became::Version(text(&object["metadata"]["resourceVersion"])),
+                    None => Became::Gone,
+                };
+                return Ok(Written { target, uid: text(&deleted["metadata"]["uid"]), became });
+            }
+            Verb::Evict { .. } | Verb::Push(_) => {
+                return Err(WriteError::Unavailable("the simulation has neither pods as objects nor git".to_owned()));
+            }
+        };
+        written.map(|object| done(target, &object)).map_err(refusal)
+    }
+
+    async fn write_status(&self, _: &Tenure, _: Lane, status: &StatusWrite) -> Result<Written, WriteError> {
+        let mut state = self.state();
+        let line = format!("{} {} status {}", state.now, status.target, status.patch);
+        state.writes.push(line);
+        let written = state.server.patch_status(&status.target, &status.resource_version, &status.patch);
+        written.map(|object| done(status.target.clone(), &object)).map_err(refusal)
+    }
+
+    async fn notice(&self, _: &Tenure, notice: &Notice) {
+        self.state().notices.push((notice.reason, notice.message.clone()));
+    }
+}
+
+fn done(target: ObjectRef, object: &Value) -> Written {
+    let meta = &object["metadata"];
+    Written { target, uid: text(&meta["uid"]), became: Became::Version(text(&meta["resourceVersion"])) }
+}
+
+fn refusal(refused: Refused) -> WriteError {
+    match refused.code {
+        404 => WriteError::Gone(refused.message),
+        _ => WriteError::Conflict(refused.message),
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// The questions under way.
+#[derive(Debug, Clone, Default)]
+pub struct Asked(Arc<Mutex<BTreeMap<Key, Vec<Question>>>>);
+
+impl Asked {
+    fn open(&self) -> MutexGuard<'_, BTreeMap<Key, Vec<Question>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether somebody waits for Traefik.
+    pub fn watches_routes(&self) -> bool {
+        self.open().values().flatten().any(|q| matches!(q.ask, Ask::Routes { .. }))
+    }
+
+    /// Answers what the model can answer now. Returns the keys that learned something.
+    pub fn answer(&self, state: &State, world: &World) -> Vec<Key> {
+        let mut woken = Vec::new();
+        for (key, questions) in &*self.open() {
+            let kept: Vec<&str> = questions.iter().map(|q| q.id.as_str()).collect();
+            world.answers.keep(key, |id| kept.contains(&id));
+            for question in questions {
+                let told = tell(&question.ask, state);
+                if told.is_some_and(|told| world.answers.put(key, &question.id, told, state.now)) {
+                    woken.push(key.clone());
+                }
+            }
+        }
+        woken
+    }
+}
+
+impl Desk for Asked {
+    fn ask(&self, key: &Key, questions: &[Question]) {
+        self.open().insert(key.clone(), questions.to_vec());
+    }
+}
+
+/// The image that the simulated API server refuses in a dry run, as it does a template that it cannot read.
+pub const REFUSED_IMAGE: &str = "refused";
+
+fn tell(ask: &Ask, state: &State) -> Option<Told> {
+    match ask {
+        Ask::Routes { services, routers } => {
+            let readings = state.traefiks.iter().enumerate().map(|(n, traefik)| {
+                let pick = |names: &[String]| names.iter().cloned().collect::<std::collections::BTreeSet<_>>();
+                let (services, routers) = (pick(services), pick(routers));
+                let mut seen = RoutesSeen::default();
+                seen.services
+                    .extend(traefik.loaded.services.iter().filter(|(k, _)| services.contains(*k)).map(clone_pair));
+                seen.routers
+                    .extend(traefik.loaded.routers.iter().filter(|(k, _)| routers.contains(*k)).map(clone_pair));
+                let seen = if traefik.silent { Err("no answer".to_owned()) } else { Ok(seen) };
+                // The time of a reading is not news by itself: it is the start of the configuration that it shows.
+                InstanceReading { instance: format!("traefik-{n}"), at: traefik.loaded_since(), rung: "api", seen }
+            });
+            Some(Told::Routes(readings.collect()))
+        }
+        Ask::DryRunCreate { object } => {
+            let image = &object["spec"]["template"]["spec"]["containers"][0]["image"];
+            Some(Told::DryRun(if image.as_str().is_some_and(|i| i.contains(REFUSED_IMAGE)) {
+                Err(ApiRefusal {
+                    code: 422,
+                    reason: "Invalid".to_owned(),
+                    message: "unknown field \"spec.template.spec.containers[0].imagee\"".to_owned(),
+                    causes: vec![],
+                })
+            } else {
+                Ok(object.clone())
+            }))
+        }
+        Ask::Pods { namespace, labels } => {
+            let pods = state.node.evidence(&state.server, namespace, labels);
+            Some(Told::Pods(Arc::new(pods)))
+        }
+        _ => None,
+    }
+}
+
+fn clone_pair<K: Clone, V: Clone>((key, value): (&K, &V)) -> (K, V) {
+    (key.clone(), value.clone())
+}
+
+impl Node {
+    /// What the pods of a selector would show.
+    fn evidence(&self, server: &Server, namespace: &str, labels: &BTreeMap<String, String>) -> Vec<PodEvidence> {
+        let mut found = Vec::new();
+        for (replica_set, ready, born, name) in self.pods() {
+            let Some(object) = server.get(replica_set).filter(|_| replica_set.namespace == namespace) else { continue };
+            let template = &object["spec"]["template"];
+            if !labels.iter().all(|(k, v)| template["metadata"]["labels"][k] == *v) {
+                continue;
+            }
+            let bad = template["spec"]["containers"][0]["image"].as_str().is_some_and(|i| i.contains(self.bad_image));
+            found.push(PodEvidence {
+                name: name.to_owned(),
+                ready,
+                created: Some(born),
+                reason: if bad { "ErrImagePull".to_owned() } else { String::new() },
+                message: String::new(),
+                restarts: 0,
+            });
+        }
+        found
+    }
+}
