@@ -4,6 +4,7 @@
 //! cluster. To add one: its row in `core/row/`, a line in `caches!`, a file here with its [`Kind`], a line in [`KINDS`].
 //! Nothing that decides enters here, and nothing that speaks to the network.
 
+pub mod analysis_run;
 pub mod kind;
 pub mod pass;
 pub mod questions;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// All that is known when a run is decided.
 #[derive(Debug, Clone)]
 pub struct Observed {
-    pub run: AnalysisRunRow,
+    pub run: Arc<AnalysisRunRow>,
     /// Answers so far, by the id of their question.
     pub answers: BTreeMap<String, Answer>,
 }
@@ -54,12 +54,14 @@ pub fn decide(observed: &Observed, now: Timestamp) -> Plan {
     let wanted = serde_json::to_value(&status).expect("a status of plain fields is JSON");
     plan.status = StatusWrite::between(key, &run.meta.resource_version, &run.status, &wanted);
     if phase.is_over() {
-        plan.ask.clear();
+        plan.ask.retain(|question| observed.answers.contains_key(&question.id));
     }
     plan
 }
 
 /// Takes the answers in, and asks for what is missing. Results follow the order of the spec.
+///
+/// A question whose answer is taken in stays asked in this pass: were its status refused, the answer would be lost otherwise.
 fn measure(key: &Key, spec: &RunSpec, observed: &Observed, status: &mut AnalysisRunStatus, plan: &mut Plan) {
     let mut results = std::mem::take(&mut status.metric_results);
     for metric in &spec.metrics {
@@ -73,13 +75,11 @@ fn measure(key: &Key, spec: &RunSpec, observed: &Observed, status: &mut Analysis
         };
         result.dry_run = metric.dry_run.then_some(true);
         if !phase_of(&result).is_over() {
-            if let Some(Told::Measured(measured)) = observed.answers.get(&metric::question_id(&result)).map(|a| &a.what)
-            {
+            let question = question(key, metric, &result, status.started_at);
+            if let Some(Told::Measured(measured)) = observed.answers.get(&question.id).map(|a| &a.what) {
                 metric::absorb(metric, &mut result, measured);
             }
-            if !phase_of(&result).is_over() {
-                plan.ask.push(question(key, metric, &result, status.started_at));
-            }
+            plan.ask.push(question);
         }
         status.metric_results.push(result);
     }
@@ -268,18 +268,22 @@ mod tests {
 
         fn plan(&self) -> Plan {
             let run = AnalysisRunRow::read(&self.object).expect("a whole run");
-            decide(&Observed { run, answers: self.answers.clone() }, self.now)
+            decide(&Observed { run: Arc::new(run), answers: self.answers.clone() }, self.now)
         }
 
-        /// Carries the plan's status out and forgets the answers that are no longer asked for.
+        /// Carries the plan's status out and decides on the result, until there is nothing to write. The plan that is
+        /// returned has the notices of all, and the questions of the last.
         fn step(&mut self) -> Plan {
-            let plan = self.plan();
-            if let Some(write) = &plan.status {
-                let patch = json!({"status": write.patch});
-                json_patch::merge(&mut self.object, &patch);
+            let mut plan = self.plan();
+            let mut notices = std::mem::take(&mut plan.notices);
+            let urgent = plan.urgent;
+            while let Some(write) = &plan.status {
+                json_patch::merge(&mut self.object, &json!({"status": write.patch}));
+                plan = self.plan();
+                notices.append(&mut plan.notices);
             }
             self.answers.retain(|id, _| plan.ask.iter().any(|q| q.id == *id));
-            plan
+            Plan { notices, urgent, ..plan }
         }
 
         fn answer(&mut self, id: &str, verdict: Verdict) {
@@ -342,6 +346,16 @@ mod tests {
         let before = bench.step();
         bench.answers.clear();
         assert_eq!(ids(&bench.plan()), ids(&before));
+    }
+
+    #[test]
+    fn an_answer_stays_asked_for_until_the_status_that_holds_it_is_written() {
+        let mut bench = Bench::new(json!([metric("a"), metric("b")]));
+        bench.step();
+        bench.answer("measure/a/0.0", Verdict::Failed);
+        let before_the_write = bench.plan();
+        assert_eq!(ids(&before_the_write), ["measure/a/0.0"]);
+        assert!(ids(&bench.step()).is_empty());
     }
 
     #[test]
