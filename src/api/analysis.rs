@@ -131,7 +131,7 @@ wire! {
 
     /// A field of the Rollout.
     pub struct FieldRef {
-        /// Like metadata.labels['app'] or status.phase.
+        /// Path like metadata.name or status.phase.
         pub field_path: String,
     }
 

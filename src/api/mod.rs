@@ -9,6 +9,8 @@
 //! One file per object or sub-object. `cli/crds.rs` makes the CRDs in `crds/` from these types; field documentation here is
 //! what `kubectl explain` prints.
 
+#![expect(clippy::doc_markdown, reason = "kubectl explain prints these texts as they are, backticks too")]
+
 #[macro_use]
 mod wire;
 
@@ -72,3 +74,43 @@ pub use wire::IntOrText;
 pub const GROUP: &str = "tidegate.dev";
 /// Its only version.
 pub const VERSION: &str = "v1alpha1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// What a status write is the difference of: reading and writing must not differ by themselves.
+    #[test]
+    fn a_status_that_is_read_and_written_is_the_same() {
+        let status = json!({
+            "observedGeneration": 3, "phase": "Paused", "replicas": 5, "HPAReplicas": 0, "stableRS": "abc", "stableProven": false,
+            "currentStepIndex": 0, "abortedAt": "2026-01-02T03:04:05Z", "promoteFull": false,
+            "conditions": [{"type": "Ready", "status": "False", "reason": "R", "message": "m", "lastTransitionTime": "2026-01-02T03:04:05.25Z"}],
+            "pauseConditions": [{"reason": "CanaryPauseStep", "startTime": "2026-01-02T03:04:05Z"}],
+            "traffic": {"way": "ingress", "want": {"canary": 0, "stable": 100}, "live": {"canary": 20}},
+            "aborted": [{"hash": "x", "time": "2026-01-02T03:04:05Z", "cause": "c"}],
+            "commands": [{"name": "promote", "value": "step", "outcome": "Accepted"}],
+            "blueGreen": {"activeSelector": "abc", "scaleUpPreviewCheckPoint": false},
+        });
+        let read: RolloutStatus = serde_json::from_value(status.clone()).expect("a status");
+        assert_eq!(serde_json::to_value(&read).expect("JSON"), status);
+        assert_eq!(serde_json::to_value(RolloutStatus::default()).expect("JSON"), json!({}));
+    }
+
+    /// A controller of tomorrow may have written fields that this one does not know.
+    #[test]
+    fn unknown_and_null_fields_do_not_break_reading() {
+        let status = json!({"phase": null, "conditions": [], "future": {"x": 1}});
+        assert_eq!(serde_json::from_value::<RolloutStatus>(status).ok(), Some(RolloutStatus::default()));
+    }
+
+    #[test]
+    fn numbers_and_text_stay_what_they_were() {
+        for duration in [json!(30), json!("30"), json!("30s")] {
+            let step = json!({"pause": {"duration": duration}});
+            let read: CanaryStep = serde_json::from_value(step.clone()).expect("a step");
+            assert_eq!(serde_json::to_value(&read).expect("JSON"), step);
+        }
+    }
+}

@@ -4,6 +4,7 @@ use crate::api;
 use anyhow::Context;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
+use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -19,13 +20,11 @@ impl Crds {
     /// # Errors
     /// When the output cannot be written.
     pub fn run(self) -> anyhow::Result<()> {
-        match self.write {
-            Some(folder) => write_files(&folder),
-            None => {
-                let documents = all().iter().map(yaml).collect::<Result<String, _>>()?;
-                std::io::stdout().write_all(documents.as_bytes()).context("cannot write to stdout")
-            }
+        if let Some(folder) = self.write {
+            return write_files(&folder);
         }
+        let documents = all().iter().map(yaml).collect::<Result<String, _>>()?;
+        std::io::stdout().write_all(documents.as_bytes()).context("cannot write to stdout")
     }
 }
 
@@ -46,9 +45,24 @@ pub fn all() -> Vec<CustomResourceDefinition> {
 /// # Errors
 /// Never with the definitions of [`all`].
 pub fn yaml(definition: &CustomResourceDefinition) -> anyhow::Result<String> {
-    let value = serde_json::to_value(definition).context("a definition that is no JSON")?;
+    let mut value = serde_json::to_value(definition).context("a definition that is no JSON")?;
+    whole_numbers(&mut value);
     let text = serde_saphyr::to_string(&value).context("a definition that is no YAML")?;
     Ok(format!("---\n{}\n", text.trim_end()))
+}
+
+/// Writes `0.0` as `0`: bounds are floating-point in the client's type, and whole in what an API server gives back.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            if let Ok(whole) = number.to_string().trim_end_matches(".0").parse::<i64>() {
+                *value = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        _ => {}
+    }
 }
 
 /// Name of the file of a definition: `rollouts.tidegate.dev.yaml`.
@@ -68,7 +82,7 @@ fn write_files(folder: &Path) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
+    use crate::manifest;
 
     fn committed(definition: &CustomResourceDefinition) -> String {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds").join(file_name(definition));
@@ -82,10 +96,14 @@ mod tests {
     }
 
     #[test]
-    fn the_yaml_reads_back_as_the_definition() {
+    fn kubernetes_reads_the_yaml_as_the_definition() {
         for definition in all() {
-            let back: Value = serde_saphyr::from_str(&yaml(&definition).expect("YAML")).expect("YAML that reads");
-            assert_eq!(back, serde_json::to_value(&definition).expect("JSON"));
+            let text = yaml(&definition).expect("YAML");
+            let read = manifest::read(text.as_bytes(), manifest::Format::Yaml, &manifest::Limits::default());
+            let objects: Vec<_> = read.expect("YAML that reads").objects.into_iter().map(|m| m.object).collect();
+            let mut wanted = serde_json::to_value(&definition).expect("JSON");
+            whole_numbers(&mut wanted);
+            assert!(objects == [wanted], "{} reads as something else", file_name(&definition));
         }
     }
 

@@ -43,14 +43,12 @@ impl Reader {
             IntOrText::Int(seconds) => Value::from(*seconds),
             IntOrText::Text(text) => Value::from(text.as_str()),
         };
-        match Span::read(&json) {
-            Ok(span) => Some(span),
-            Err(_) => {
-                let remedy = "write it like 30s, 5m or 1h30m, or as a number of seconds";
-                self.refuse(field, value, "it is no length of time", remedy);
-                None
-            }
+        let span = Span::read(&json).ok();
+        if span.is_none() {
+            let remedy = "write it like 30s, 5m or 1h30m, or as a number of seconds";
+            self.refuse(field, value, "it is no length of time", remedy);
         }
+        span
     }
 
     pub(super) fn count_or_share(&mut self, field: &str, value: Option<&IntOrText>) -> CountOrShare {
