@@ -127,7 +127,7 @@ fn is_forbidden(address: IpAddr) -> bool {
 
 /// Drops forbidden addresses after the look-up, so that a name cannot point to them, not even the second time.
 #[derive(Debug)]
-struct GuardedResolver;
+pub(crate) struct GuardedResolver;
 
 impl reqwest::dns::Resolve for GuardedResolver {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {

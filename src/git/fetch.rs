@@ -7,6 +7,7 @@ use super::revision::{Listed, Resolved, Revision};
 use super::tip::HISTORY;
 use super::url::RepositoryUrl;
 use crate::core::question::{SourceError, SourceErrorClass};
+use crate::http::{Destinations, GuardedResolver};
 use gix::bstr::BStr;
 use gix::remote::{Direction, fetch::Shallow, fetch::Tags};
 use gix::{Repository, ThreadSafeRepository};
@@ -29,6 +30,21 @@ pub(super) struct Access {
     pub(super) url: RepositoryUrl,
     pub(super) authorization: Option<SecretString>,
     pub(super) user_agent: String,
+    pub(super) destinations: Destinations,
+}
+
+/// A failed look at a server.
+#[derive(Debug)]
+pub(super) struct FetchError {
+    pub(super) error: SourceError,
+    /// Neither the network nor the credential: a mirror made anew may help.
+    pub(super) anew: bool,
+}
+
+impl From<SourceError> for FetchError {
+    fn from(error: SourceError) -> Self {
+        Self { error, anew: false }
+    }
 }
 
 fn options(user_agent: &str) -> gix::open::Options {
@@ -71,7 +87,7 @@ pub(super) fn list(
     repository: &Repository,
     access: &Access,
     revisions: &[Revision],
-) -> Result<Vec<Listed>, SourceError> {
+) -> Result<Vec<Listed>, FetchError> {
     let mut specs: Vec<String> = revisions.iter().flat_map(Revision::candidates).collect();
     if specs.is_empty() {
         return Ok(Vec::new());
@@ -95,7 +111,7 @@ pub(super) fn fetch(
     access: &Access,
     wanted: &[Resolved],
     stop: &AtomicBool,
-) -> Result<(), SourceError> {
+) -> Result<(), FetchError> {
     let specs: Vec<String> = wanted
         .iter()
         .map(|resolved| match &resolved.reference {
@@ -137,10 +153,14 @@ fn transport_options(access: &Access) -> Box<dyn std::any::Any> {
     if let Some(authorization) = &access.authorization {
         options.extra_headers.push(format!("Authorization: {}", authorization.expose_secret()));
     }
-    let user_agent = access.user_agent.clone();
+    let (user_agent, destinations) = (access.user_agent.clone(), access.destinations);
     options.backend = Some(Arc::new(Mutex::new(http::reqwest::Options {
         configure_client: Some(Box::new(move |builder| {
-            Ok(builder.timeout(SILENCE).connect_timeout(CONNECT).user_agent(user_agent.clone()))
+            let builder = builder.timeout(SILENCE).connect_timeout(CONNECT).no_proxy().user_agent(user_agent.clone());
+            Ok(match destinations {
+                Destinations::Trusted => builder,
+                Destinations::Guarded => builder.dns_resolver(Arc::new(GuardedResolver)),
+            })
         })),
         configure_request: None,
     })));
@@ -161,7 +181,7 @@ fn chain(error: &gix::Error) -> String {
 }
 
 /// What an error means for whoever waits, in words that hold no secret: credentials are only ever in a header.
-fn classify(access: &Access, error: &gix::Error) -> SourceError {
+fn classify(access: &Access, error: &gix::Error) -> FetchError {
     let text = chain(error);
     let url = &access.url;
     let (class, message) =
@@ -190,5 +210,6 @@ fn classify(access: &Access, error: &gix::Error) -> SourceError {
         } else {
             (SourceErrorClass::Unreachable, format!("{url}: {text}"))
         };
-    SourceError { class, message }
+    let anew = class == SourceErrorClass::Unreachable && !error.is_retryable();
+    FetchError { error: SourceError { class, message }, anew }
 }

@@ -7,9 +7,14 @@
 
 mod credential;
 mod fetch;
+mod mirror;
 mod revision;
 mod tip;
 mod tree;
 mod url;
 
-pub use credential::{Credential, CredentialError, Credentials, SecretData};
+pub use credential::{CredentialError, Credentials, SecretData};
+pub use mirror::{Identity, MirrorConfig, Mirrors};
+
+#[cfg(test)]
+mod server;
