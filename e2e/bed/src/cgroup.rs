@@ -16,8 +16,8 @@ pub enum Layout {
     V1 {
         /// Mount points of the hierarchies that take groups.
         hierarchies: Vec<PathBuf>,
-        /// Whether a unified hierarchy is mounted beside them.
-        hybrid: bool,
+        /// Mount point of a unified hierarchy beside them: a runtime makes groups there too.
+        unified: Option<PathBuf>,
     },
     /// One hierarchy for all controllers.
     V2 {
@@ -50,7 +50,7 @@ pub fn layout(mountinfo: &str) -> Layout {
     }
     match unified {
         Some(root) if hierarchies.is_empty() => Layout::V2 { root },
-        unified if !hierarchies.is_empty() => Layout::V1 { hierarchies, hybrid: unified.is_some() },
+        unified if !hierarchies.is_empty() => Layout::V1 { hierarchies, unified },
         _ => Layout::None,
     }
 }
@@ -64,8 +64,10 @@ impl Layout {
     /// For the table of `check`.
     pub fn describe(&self) -> String {
         match self {
-            Self::V1 { hierarchies, hybrid: false } => format!("v1, {} hierarchies", hierarchies.len()),
-            Self::V1 { hierarchies, hybrid: true } => format!("hybrid (v1 in use), {} hierarchies", hierarchies.len()),
+            Self::V1 { hierarchies, unified: None } => format!("v1, {} hierarchies", hierarchies.len()),
+            Self::V1 { hierarchies, unified: Some(_) } => {
+                format!("hybrid (v1 in use), {} hierarchies", hierarchies.len())
+            }
             Self::V2 { root } => format!("v2 at {}", root.display()),
             Self::None => "none mounted".to_owned(),
         }
@@ -73,7 +75,7 @@ impl Layout {
 
     fn roots(&self) -> Vec<PathBuf> {
         match self {
-            Self::V1 { hierarchies, .. } => hierarchies.clone(),
+            Self::V1 { hierarchies, unified } => hierarchies.iter().chain(unified).cloned().collect(),
             Self::V2 { root } => vec![root.clone()],
             Self::None => Vec::new(),
         }
@@ -173,12 +175,12 @@ mod tests {
 
     #[test]
     fn hierarchies_alone_are_v1() {
-        let Layout::V1 { hierarchies, hybrid } = layout(V1) else { panic!("{:?}", layout(V1)) };
+        let Layout::V1 { hierarchies, unified } = layout(V1) else { panic!("{:?}", layout(V1)) };
         assert_eq!(
             hierarchies,
             ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/systemd"].map(PathBuf::from)
         );
-        assert!(!hybrid);
+        assert_eq!(unified, None);
     }
 
     #[test]
@@ -188,9 +190,9 @@ mod tests {
 
     #[test]
     fn hierarchies_beside_a_unified_one_are_hybrid_and_their_joined_controllers_one_group() {
-        let Layout::V1 { hierarchies, hybrid } = layout(HYBRID) else { panic!("{:?}", layout(HYBRID)) };
+        let Layout::V1 { hierarchies, unified } = layout(HYBRID) else { panic!("{:?}", layout(HYBRID)) };
         assert_eq!(hierarchies, ["/sys/fs/cgroup/systemd", "/sys/fs/cgroup/cpu,cpuacct"].map(PathBuf::from));
-        assert!(hybrid);
+        assert_eq!(unified, Some("/sys/fs/cgroup/unified".into()));
     }
 
     #[test]
