@@ -25,5 +25,6 @@ pub mod measure;
 pub mod render;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+pub mod supervise;
 pub mod telemetry;
 pub mod traefik;

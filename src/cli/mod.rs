@@ -2,6 +2,7 @@
 //!
 //! User text is built here and nowhere below; what a verb can fail with ends as one line on stderr and a non-zero exit.
 
+pub mod controller;
 pub mod crds;
 
 use clap::{Parser, Subcommand};
@@ -16,6 +17,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Runs the controller until it is told to stop.
+    Controller(Box<controller::Controller>),
     /// Prints the CustomResourceDefinitions as YAML.
     Crds(crds::Crds),
 }
@@ -27,6 +30,7 @@ impl Cli {
     /// The first thing that failed, for the person at the terminal.
     pub fn run(self) -> anyhow::Result<()> {
         match self.verb {
+            Verb::Controller(verb) => verb.run(),
             Verb::Crds(verb) => verb.run(),
         }
     }

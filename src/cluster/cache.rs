@@ -200,6 +200,15 @@ impl<R: Row> Cache<R> {
         self.write().streams.entry(scope.clone()).or_default().trouble = Some(what);
     }
 
+    /// The cluster does not serve this kind, which is the same as having no object of it. Should its CRD come, a list follows.
+    pub fn not_served(&self, scope: &Scope, what: String) {
+        let mut inner = self.write();
+        let stream = inner.streams.entry(scope.clone()).or_default();
+        stream.begun += 1;
+        stream.completed = stream.begun;
+        stream.trouble = Some(what);
+    }
+
     /// The state of each stream, for readiness and metrics.
     pub fn states(&self) -> Vec<StreamState> {
         let inner = self.read();

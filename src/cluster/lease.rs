@@ -1,20 +1,44 @@
 //! Leadership: one of the replicas writes, and it knows until when.
 //!
 //! [`Tenure`] is the right to write. Only this module makes one, and every call that writes takes it and ends before it does.
+//! The rule: a tenure ends [`TENURE`] after the renewal that it rests on *began*, and another replica takes the lease only
+//! after it has seen it unchanged for [`DURATION`], both by their own monotonic clocks. The difference is the room for a call
+//! that is still on its way. Clocks of machines are compared nowhere.
 
+use super::client::{Client, Mode};
+use super::write::WriteError;
+use crate::core::object::ResourceType;
+use crate::core::plan::Actor;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// A lease that was not renewed for so long may be taken. Upstream controllers have the same.
+const DURATION: Duration = Duration::from_secs(15);
+/// How long one renewal allows writing.
+const TENURE: Duration = Duration::from_secs(10);
+/// Time between renewals, and between looks at a lease that another one holds.
+const PERIOD: Duration = Duration::from_secs(2);
+/// A renewal that takes longer is tried anew.
+const CALL: Duration = Duration::from_secs(4);
 
 /// The right to write, until it runs out.
 #[derive(Debug, Clone)]
 pub struct Tenure {
     started: Instant,
-    /// Milliseconds after `started`; moved on with each renewal, 0 when the lease was lost.
+    /// Milliseconds after `started`; moved on with each renewal, 0 when the lease was lost or released.
     until: Arc<AtomicU64>,
 }
 
 impl Tenure {
+    fn new(until: Instant) -> Self {
+        let tenure = Self { started: Instant::now(), until: Arc::default() };
+        tenure.extend(until);
+        tenure
+    }
+
     /// For tests and the simulation, where nobody else writes.
     pub fn without_end() -> Self {
         Self { started: Instant::now(), until: Arc::new(AtomicU64::new(u64::MAX)) }
@@ -24,5 +48,203 @@ impl Tenure {
     pub fn remaining(&self) -> Option<Duration> {
         let until = Duration::from_millis(self.until.load(Ordering::Acquire));
         until.checked_sub(self.started.elapsed()).filter(|left| !left.is_zero())
+    }
+
+    fn extend(&self, until: Instant) {
+        let ms = until.saturating_duration_since(self.started).as_millis();
+        self.until.store(u64::try_from(ms).unwrap_or(u64::MAX), Ordering::Release);
+    }
+
+    fn end(&self) {
+        self.until.store(0, Ordering::Release);
+    }
+}
+
+/// Which lease, and who asks for it.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    pub client: Client,
+    pub namespace: String,
+    pub name: String,
+    /// Names this process and no other, also after a restart of its pod.
+    pub identity: String,
+}
+
+/// Why a tenure ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Ended {
+    #[error("shut down; the lease is released")]
+    Released,
+    #[error("the lease was taken by {0}")]
+    Taken(String),
+    #[error("the lease could not be renewed in time; last because: {0}")]
+    NotRenewed(String),
+}
+
+impl Candidate {
+    /// Waits until this process leads. Ends with `None` on shutdown.
+    pub async fn acquire(&self, shutdown: &CancellationToken) -> Option<Tenure> {
+        let mut seen: Option<(String, Instant)> = None;
+        loop {
+            let began = Instant::now();
+            match self.try_acquire(&mut seen).await {
+                Ok(true) => {
+                    tracing::info!(lease = %self.name, identity = %self.identity, "this process leads");
+                    return Some(Tenure::new(began + TENURE));
+                }
+                Ok(false) => {}
+                Err(error) => tracing::warn!(lease = %self.name, %error, "the lease cannot be read or taken"),
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return None,
+                () = tokio::time::sleep(PERIOD) => {}
+            }
+        }
+    }
+
+    /// Renews until shutdown or loss. After this the tenure is over.
+    pub async fn keep(&self, tenure: &Tenure, shutdown: &CancellationToken) -> Ended {
+        let mut problem = "this process was not running (paused, or short of CPU)".to_owned();
+        loop {
+            let wait = tenure.remaining().unwrap_or_default().min(PERIOD);
+            tokio::select! {
+                () = shutdown.cancelled() => {
+                    tenure.end();
+                    self.release().await;
+                    return Ended::Released;
+                }
+                () = tokio::time::sleep(wait) => {}
+            }
+            let Some(left) = tenure.remaining() else {
+                tenure.end();
+                return Ended::NotRenewed(problem);
+            };
+            let began = Instant::now();
+            match self.renew(left.min(CALL)).await {
+                Ok(None) => tenure.extend(began + TENURE),
+                Ok(Some(other)) => {
+                    tenure.end();
+                    return Ended::Taken(other);
+                }
+                Err(error) => {
+                    tracing::warn!(lease = %self.name, %error, "the lease was not renewed; trying again");
+                    problem = error.to_string();
+                }
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Option<Value>, WriteError> {
+        self.client.get(&ResourceType::LEASE, &self.namespace, &self.name).await
+    }
+
+    /// Whether the lease is ours now. `seen`: the version that was last seen, and since when.
+    async fn try_acquire(&self, seen: &mut Option<(String, Instant)>) -> Result<bool, WriteError> {
+        let Some(mut lease) = self.read().await? else {
+            let lease = self.lease(0);
+            let client = &self.client;
+            return match client.create(&ResourceType::LEASE, &lease, &Actor::Controller, Mode::Write, CALL).await {
+                Ok(_) => Ok(true),
+                Err(WriteError::Exists(_)) => Ok(false),
+                Err(error) => Err(error),
+            };
+        };
+        let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned();
+        let version = lease["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+        if !holder.is_empty() && holder != self.identity {
+            let duration = lease["spec"]["leaseDurationSeconds"].as_u64().map_or(DURATION, Duration::from_secs);
+            match seen {
+                Some((last, since)) if *last == version => {
+                    if since.elapsed() < duration {
+                        return Ok(false);
+                    }
+                }
+                _ => {
+                    *seen = Some((version, Instant::now()));
+                    return Ok(false);
+                }
+            }
+            tracing::warn!(lease = %self.name, %holder, "the lease was not renewed by its holder and is taken");
+        }
+        let transitions = lease["spec"]["leaseTransitions"].as_u64().unwrap_or(0) + u64::from(holder != self.identity);
+        lease["spec"] = self.lease(transitions)["spec"].take();
+        match self.client.replace(&ResourceType::LEASE, &lease, CALL).await {
+            Ok(_) => Ok(true),
+            Err(WriteError::Conflict(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// `Some` names another holder.
+    async fn renew(&self, limit: Duration) -> Result<Option<String>, WriteError> {
+        let renewal = async {
+            let Some(mut lease) = self.read().await? else {
+                return Err(WriteError::Gone("the Lease was deleted".to_owned()));
+            };
+            let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
+            if holder != self.identity {
+                return Ok(Some(if holder.is_empty() { "nobody".to_owned() } else { holder.to_owned() }));
+            }
+            lease["spec"]["renewTime"] = json!(micro_now());
+            self.client.replace(&ResourceType::LEASE, &lease, limit).await.map(|_| None)
+        };
+        tokio::time::timeout(limit, renewal).await.unwrap_or_else(|_| Err(WriteError::Unknown("no answer".to_owned())))
+    }
+
+    /// Makes room for the next one at once. If this fails, the lease runs out.
+    async fn release(&self) {
+        let release = async {
+            let Some(mut lease) = self.read().await? else { return Ok(()) };
+            if lease["spec"]["holderIdentity"] != json!(self.identity) {
+                return Ok(());
+            }
+            lease["spec"]["holderIdentity"] = json!("");
+            lease["spec"]["leaseDurationSeconds"] = json!(1);
+            self.client.replace(&ResourceType::LEASE, &lease, CALL).await.map(|_| ())
+        };
+        match tokio::time::timeout(CALL, release).await {
+            Ok(Ok(())) => tracing::info!(lease = %self.name, "the lease is released"),
+            Ok(Err(error)) => {
+                tracing::warn!(lease = %self.name, %error, "the lease could not be released and runs out")
+            }
+            Err(_) => tracing::warn!(lease = %self.name, "the lease could not be released in time and runs out"),
+        }
+    }
+
+    fn lease(&self, transitions: u64) -> Value {
+        let now = micro_now();
+        json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "spec": {"holderIdentity": self.identity, "leaseDurationSeconds": DURATION.as_secs(),
+                "acquireTime": now, "renewTime": now, "leaseTransitions": transitions},
+        })
+    }
+}
+
+/// A `MicroTime`, for people who look at the Lease: nobody compares it.
+fn micro_now() -> String {
+    format!("{:.6}", crate::clock::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l2_a_tenure_ends_by_itself_and_before_the_lease_can_be_taken() {
+        let tenure = Tenure::new(Instant::now() + Duration::from_millis(20));
+        assert!(tenure.remaining().is_some_and(|left| left <= Duration::from_millis(20)));
+        std::thread::sleep(Duration::from_millis(25));
+        assert_eq!(tenure.remaining(), None);
+        const { assert!(TENURE.as_secs() + 4 < DURATION.as_secs()) };
+    }
+
+    #[test]
+    fn l2_an_ended_tenure_is_over_for_every_copy_of_it() {
+        let tenure = Tenure::new(Instant::now() + TENURE);
+        let copy = tenure.clone();
+        tenure.end();
+        assert_eq!(copy.remaining(), None);
     }
 }

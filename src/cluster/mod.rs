@@ -5,9 +5,16 @@
 //! what any of it means is decided in `core/`.
 
 pub mod cache;
+pub mod client;
+pub mod events;
+mod kube_api;
 pub mod lease;
+pub mod pods;
+pub mod watch;
 pub mod write;
 
 pub use cache::{Cache, Caches, Held, NotYet};
+pub use client::Client;
+pub use kube_api::{KubeApi, Pusher, dry_run_create};
 pub use lease::Tenure;
 pub use write::{Api, Became, WriteError, Written};

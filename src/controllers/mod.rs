@@ -11,10 +11,13 @@ pub mod questions;
 pub mod queue;
 pub mod refused;
 pub mod rollout;
+pub mod rooms;
 pub mod routes;
+pub mod run;
 pub mod world;
 
 pub use kind::{KINDS, Kind, KindEntry};
 pub use pass::{Controller, Next, Passed};
 pub use questions::Desk;
+pub use run::Wakeups;
 pub use world::World;

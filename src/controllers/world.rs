@@ -4,11 +4,12 @@ use super::questions::Answers;
 use super::refused::Refused;
 use crate::cluster::Caches;
 use crate::core::rollout::Settings;
+use std::sync::Arc;
 
 /// What is known. Filled by watches, workers and the executor; read by `observe`.
 #[derive(Debug, Default)]
 pub struct World {
-    pub caches: Caches,
+    pub caches: Arc<Caches>,
     pub answers: Answers,
     pub refused: Refused,
     pub settings: Settings,

@@ -51,6 +51,8 @@ impl ResourceType {
     pub const SECRET: Self = Self::fixed("", "v1", "Secret", "secrets");
     pub const ENDPOINT_SLICE: Self = Self::fixed("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
     pub const JOB: Self = Self::fixed("batch", "v1", "Job", "jobs");
+    pub const EVENT: Self = Self::fixed("events.k8s.io", "v1", "Event", "events");
+    pub const LEASE: Self = Self::fixed("coordination.k8s.io", "v1", "Lease", "leases");
     pub const INGRESS: Self = Self::fixed("networking.k8s.io", "v1", "Ingress", "ingresses");
     pub const INGRESS_ROUTE: Self = Self::fixed("traefik.io", "v1alpha1", "IngressRoute", "ingressroutes");
     pub const TRAEFIK_SERVICE: Self = Self::fixed("traefik.io", "v1alpha1", "TraefikService", "traefikservices");

@@ -183,7 +183,7 @@ fn merge_difference(seen: &Value, wanted: &Value) -> Option<Value> {
 }
 
 /// Something for the object's event list: what happened, once, in words for the person who looks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Notice {
     pub on: ObjectRef,
     pub uid: String,

@@ -52,6 +52,9 @@ pub struct Metrics {
     queued: Gauge,
     questions: Family<KindLabel, Gauge>,
     events_skipped: Family<KindLabel, Counter>,
+    watch_errors: Family<KindLabel, Counter>,
+    rows: Family<KindLabel, Gauge>,
+    watch_age: Family<KindLabel, Gauge>,
     leading: Gauge,
 }
 
@@ -72,6 +75,9 @@ impl Default for Metrics {
             queued: Gauge::default(),
             questions: Family::default(),
             events_skipped: Family::default(),
+            watch_errors: Family::default(),
+            rows: Family::default(),
+            watch_age: Family::default(),
             leading: Gauge::default(),
         };
         let registry = &mut metrics.registry;
@@ -82,6 +88,10 @@ impl Default for Metrics {
         registry.register("open_questions", "Questions under way, by what is asked", metrics.questions.clone());
         let skipped = metrics.events_skipped.clone();
         registry.register("skipped_objects", "Watched objects that could not be read, by kind", skipped);
+        registry.register("watch_errors", "Errors of watches, each tried again", metrics.watch_errors.clone());
+        registry.register("rows", "Objects held, by kind", metrics.rows.clone());
+        let age = metrics.watch_age.clone();
+        registry.register_with_unit("watch_age", "Time since the last event, by kind", Unit::Seconds, age);
         registry.register("leading", "1 while this process holds the lease", metrics.leading.clone());
         metrics
     }
@@ -110,6 +120,19 @@ impl Metrics {
 
     pub fn skipped_object(&self, kind: &str) {
         self.events_skipped.get_or_create(&KindLabel { kind: kind.to_owned() }).inc();
+    }
+
+    pub fn watch_failed(&self, kind: &str) {
+        self.watch_errors.get_or_create(&KindLabel { kind: kind.to_owned() }).inc();
+    }
+
+    /// The state of a kind's cache; `age` in seconds, `None` before its first event.
+    pub fn cache_is(&self, kind: &str, rows: usize, age: Option<i64>) {
+        let label = KindLabel { kind: kind.to_owned() };
+        self.rows.get_or_create(&label).set(i64::try_from(rows).unwrap_or(i64::MAX));
+        if let Some(age) = age {
+            self.watch_age.get_or_create(&label).set(age);
+        }
     }
 
     pub fn leads(&self, leads: bool) {

@@ -1,0 +1,168 @@
+//! Watches: one task per kind and namespace in scope, each with its own backoff. An event becomes a row; the object is dropped.
+
+use super::cache::{Caches, Change, EachKind, Held, Scope, each_kind};
+use super::client::Client;
+use crate::core::object::ResourceType;
+use crate::telemetry::Metrics;
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
+use kube::core::DynamicObject;
+use kube::core::discovery::ApiResource;
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt as _, watcher as watch};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Objects per list page: what a list costs in memory follows from it (measured: 50 keeps 7,000 objects within 22 MiB).
+const PAGE: u32 = 50;
+/// A watch ends after so many seconds and goes on where it was: no connection is older than that without proof of life.
+const LIFETIME_SECONDS: u32 = 110;
+
+/// What is told when a row has changed: which keys to wake.
+pub type OnChange = Arc<dyn Fn(Change) + Send + Sync>;
+
+/// All watches, as named tasks that never end by themselves. Without namespaces the whole cluster is watched.
+pub fn all(
+    client: &Client,
+    caches: &Arc<Caches>,
+    namespaces: &[String],
+    metrics: &Arc<Metrics>,
+    on_change: &OnChange,
+) -> Vec<(String, BoxFuture<'static, ()>)> {
+    struct Start<'a> {
+        client: &'a Client,
+        caches: &'a Arc<Caches>,
+        namespaces: &'a [String],
+        metrics: &'a Arc<Metrics>,
+        on_change: &'a OnChange,
+        tasks: Vec<(String, BoxFuture<'static, ()>)>,
+    }
+    impl EachKind for Start<'_> {
+        fn kind<R: Held>(&mut self) {
+            let resource = R::resource();
+            let of_cluster = vec![None];
+            let listed: Vec<Scope> = self.namespaces.iter().cloned().map(Some).collect();
+            let scopes = if listed.is_empty() || !resource.namespaced { of_cluster } else { listed };
+            for scope in scopes {
+                R::cache(self.caches).declare(scope.clone());
+                let name = match &scope {
+                    None => format!("watch of {}", resource.plural),
+                    Some(namespace) => format!("watch of {} in {namespace}", resource.plural),
+                };
+                let (client, caches) = (self.client.clone(), self.caches.clone());
+                let (metrics, on_change) = (self.metrics.clone(), self.on_change.clone());
+                self.tasks.push((name, follow::<R>(client, caches, scope, metrics, on_change).boxed()));
+            }
+        }
+    }
+    let mut start = Start { client, caches, namespaces, metrics, on_change, tasks: Vec::new() };
+    each_kind(&mut start);
+    start.tasks
+}
+
+/// Follows one kind in one scope for as long as the process lives.
+async fn follow<R: Held>(
+    client: Client,
+    caches: Arc<Caches>,
+    scope: Scope,
+    metrics: Arc<Metrics>,
+    on_change: OnChange,
+) {
+    let resource = R::resource();
+    let mut config = watcher::Config::default().page_size(PAGE).timeout(LIFETIME_SECONDS);
+    if let Some(label) = R::LABEL {
+        config = config.labels(label);
+    }
+    let mut events = watch(api(&client, &resource, scope.as_deref()), config).default_backoff().boxed();
+    let cache = R::cache(&caches);
+    while let Some(event) = events.next().await {
+        let now = crate::clock::now();
+        match event {
+            Ok(Event::Init) => cache.begin_list(&scope),
+            Ok(Event::InitApply(object)) => match read::<R>(object, &metrics) {
+                Ok(row) => on_change(cache.listed(&scope, row, now)),
+                Err((namespace, name)) => cache.listed_unreadable(&scope, &namespace, &name),
+            },
+            Ok(Event::InitDone) => {
+                cache.end_list(&scope, now).into_iter().for_each(|change| on_change(change));
+                tracing::debug!(kind = %resource.kind, namespace = scope.as_deref().unwrap_or(""), "listed");
+            }
+            Ok(Event::Apply(object)) => {
+                // What cannot be read keeps its last row: half an object is worse than an old one.
+                if let Ok(row) = read::<R>(object, &metrics) {
+                    on_change(cache.apply(&scope, row, now));
+                }
+            }
+            Ok(Event::Delete(object)) => {
+                if let Ok(row) = read::<R>(object, &metrics) {
+                    on_change(cache.remove(&scope, &row, now));
+                }
+            }
+            Err(error) => {
+                let (code, what) = trouble(&resource, scope.as_deref(), &error);
+                tracing::warn!(kind = %resource.kind, namespace = scope.as_deref().unwrap_or(""), "{what}");
+                metrics.watch_failed(&resource.kind);
+                if code == Some(404) && resource.group == "traefik.io" {
+                    // Rollouts that do not route by Traefik go on without it; readiness names it all the same.
+                    cache.not_served(&scope, what);
+                } else {
+                    cache.trouble(&scope, what);
+                }
+            }
+        }
+    }
+}
+
+/// A stream's API for any resource.
+pub(crate) fn api(client: &Client, resource: &ResourceType, namespace: Option<&str>) -> kube::Api<DynamicObject> {
+    let api_resource = ApiResource {
+        group: resource.group.to_string(),
+        version: resource.version.to_string(),
+        api_version: resource.api_version(),
+        kind: resource.kind.to_string(),
+        plural: resource.plural.to_string(),
+    };
+    match namespace {
+        Some(namespace) => kube::Api::namespaced_with(client.kube(), namespace, &api_resource),
+        None => kube::Api::all_with(client.kube(), &api_resource),
+    }
+}
+
+/// The whole object as JSON, as rows read it.
+pub(crate) fn to_value(object: DynamicObject) -> Value {
+    serde_json::to_value(object).expect("an object that came as JSON is JSON")
+}
+
+fn read<R: Held>(object: DynamicObject, metrics: &Metrics) -> Result<R, (String, String)> {
+    let object = to_value(object);
+    R::read(&object).map_err(|error| {
+        let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+        let (namespace, name) = (text("namespace"), text("name"));
+        let kind = R::resource().kind;
+        metrics.skipped_object(&kind);
+        tracing::error!(%kind, namespace, name, %error, "an object cannot be read and is left out");
+        (namespace, name)
+    })
+}
+
+/// Names the cause and the remedy of what keeps a watch from going on.
+fn trouble(resource: &ResourceType, namespace: Option<&str>, error: &watcher::Error) -> (Option<u16>, String) {
+    let (plural, group) = (&resource.plural, &resource.group);
+    let status = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => Some(status.code),
+        watcher::Error::WatchError(status) => Some(status.code),
+        _ => None,
+    };
+    let place = namespace.map_or_else(|| "in the whole cluster".to_owned(), |n| format!("in namespace {n}"));
+    let what = match status {
+        Some(403) => {
+            format!("no right to watch {plural}.{group} {place}: grant get, list and watch to this service account")
+        }
+        Some(401) => format!("not logged in, so {plural}.{group} cannot be watched: the token was refused"),
+        Some(404) => format!("the cluster has no {plural}.{group}: install the CRDs of {group}"),
+        _ => format!("{plural} {place} cannot be watched: {error}"),
+    };
+    (status, what)
+}

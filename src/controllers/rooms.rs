@@ -1,0 +1,94 @@
+//! Who answers which question. To add one: a variant of [`Ask`], and an arm here that calls the room that knows.
+//!
+//! An arm may tell once and end, or tell again and again until it is dropped: a question that is no longer asked drops it.
+
+use crate::cluster::{Client, WriteError, dry_run_create, pods};
+use crate::core::object::ResourceType;
+use crate::core::question::{ApiRefusal, Ask, Told};
+use crate::measure::Measurer;
+use crate::traefik::Traefik;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Reads and dry runs at once, so that a thousand questions do not become a thousand requests.
+const READS: usize = 16;
+/// Between two looks at pods that are not ready.
+const PODS_EVERY: Duration = Duration::from_secs(1);
+/// Before a question that nobody could answer is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// The rooms of the rim that answer. Shared by all workers.
+#[derive(Debug)]
+pub struct Rooms {
+    pub client: Client,
+    pub traefik: Traefik,
+    pub measurer: Measurer,
+    reads: Semaphore,
+}
+
+impl Rooms {
+    pub fn new(client: Client, traefik: Traefik, measurer: Measurer) -> Self {
+        Self { client, traefik, measurer, reads: Semaphore::new(READS) }
+    }
+
+    /// Answers through `tell` until there is no more to say.
+    pub async fn answer(&self, ask: Ask, mut tell: impl FnMut(Told) + Send) {
+        match ask {
+            Ask::Routes { services, routers } => self.traefik.answer(&services, &routers, tell).await,
+            Ask::Measure(measure) => {
+                let wait = measure.due.duration_since(crate::clock::now());
+                tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
+                tell(Told::Measured(self.measurer.take(&measure).await));
+            }
+            Ask::DryRunCreate { object } => loop {
+                let answer = {
+                    let _read = self.reads.acquire().await.expect("the semaphore is never closed");
+                    dry_run_create(&self.client, &object).await
+                };
+                match answer {
+                    Ok(made) => return tell(Told::DryRun(Ok(Arc::new(made)))),
+                    Err(error) => match definite(error) {
+                        Ok(refusal) => return tell(Told::DryRun(Err(refusal))),
+                        Err(error) => tracing::debug!(%error, "a dry run was not answered; asking again"),
+                    },
+                }
+                tokio::time::sleep(ASK_AGAIN).await;
+            },
+            Ask::Pods { namespace, labels } => loop {
+                match self.pods(&namespace, &labels).await {
+                    Ok(told) => tell(told),
+                    Err(error) => tracing::warn!(namespace, %error, "pods could not be read; asking again"),
+                }
+                tokio::time::sleep(PODS_EVERY).await;
+            },
+            Ask::DryRunApply { .. } | Ask::Kinds { .. } | Ask::Source(_) | Ask::Render(_) | Ask::Objects { .. } => {
+                tracing::error!("no room answers this question yet");
+            }
+        }
+    }
+
+    async fn pods(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Result<Told, WriteError> {
+        let selector: Vec<_> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let _read = self.reads.acquire().await.expect("the semaphore is never closed");
+        let listed = self.client.list(&ResourceType::POD, namespace, &selector.join(",")).await?;
+        Ok(Told::Pods(Arc::new(listed.iter().map(pods::evidence).collect())))
+    }
+}
+
+/// A no of the API server is an answer; that nobody could say is none.
+///
+/// # Errors
+/// The error, when it is no answer.
+pub fn definite(error: WriteError) -> Result<ApiRefusal, WriteError> {
+    let refusal =
+        |code, reason: &str, message| ApiRefusal { code, reason: reason.to_owned(), message, causes: Vec::new() };
+    match error {
+        WriteError::Refused(refusal) => Ok(refusal),
+        WriteError::Exists(message) => Ok(refusal(409, "AlreadyExists", message)),
+        WriteError::Conflict(message) => Ok(refusal(409, "Conflict", message)),
+        WriteError::Gone(message) => Ok(refusal(404, "NotFound", message)),
+        other => Err(other),
+    }
+}
