@@ -8,10 +8,24 @@
 //! What enters: pure functions over [`Observed`] and `now`. What does not: anything that asks, waits or writes, and anything
 //! about how a routing object looks, which is `core/traffic`.
 
+mod blue_green;
+mod canary;
+mod commands;
+mod conditions;
+mod deadline;
+mod decide;
+mod edits;
+mod facts;
+mod frozen;
 mod observed;
+mod pass;
 pub mod revisions;
+mod routing;
+mod runs;
+mod sizes;
 pub mod spec;
 
+pub use decide::decide;
 pub use observed::{Observed, Settings, concerns};
 
 /// On everything that belongs to a Rollout, with its name: Services carry it so that their EndpointSlices can be watched by it.

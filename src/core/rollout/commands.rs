@@ -1,0 +1,294 @@
+//! What people and programs ask of a Rollout by annotation, and what becomes of it.
+//!
+//! Unscoped is imperative: bound to the current revision, recorded, then taken off the object. Scoped is declarative: safe in
+//! git, handled once, its record kept as long as the annotation is there. Abort is carried out whatever else is wrong.
+
+use super::edits;
+use crate::api::{CommandRecord, RolloutStatus};
+use crate::core::plan::Effect;
+use crate::core::row::RolloutRow;
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+const PREFIX: &str = "tidegate.dev/";
+const KEPT: usize = 20;
+
+/// What shall be done now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Order {
+    PromoteStep,
+    PromoteFull,
+    /// With the reason.
+    Abort(String),
+    Retry,
+}
+
+/// What a command may meet.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Situation<'a> {
+    /// The current revision.
+    pub hash: Option<&'a str>,
+    pub step: i32,
+    /// An update is under way, or waits.
+    pub updating: bool,
+    pub aborted: bool,
+    pub has_stable: bool,
+    /// The spec can be read and was seen before.
+    pub settled_spec: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub orders: Vec<Order>,
+    /// Annotations that were handled and shall go.
+    pub removals: Vec<Effect>,
+    /// Reason of an event for each command that was handled in this pass: whether refused, and the text.
+    pub notices: Vec<(bool, String)>,
+}
+
+/// The reason of the annotation that stops the steps, while it is there.
+pub(super) fn pause_reason(rollout: &RolloutRow) -> Option<&str> {
+    rollout.meta.annotations.get("tidegate.dev/pause").map(String::as_str)
+}
+
+/// Handles what is there and was not handled before.
+pub(super) fn take(
+    rollout: &RolloutRow,
+    next: &mut RolloutStatus,
+    hashes: &BTreeSet<String>,
+    situation: Situation<'_>,
+    now: Timestamp,
+) -> Taken {
+    let mut taken = Taken::default();
+    // A record that waits for its annotation to go is done when it is gone: the same words are a new command then.
+    for record in &mut next.commands {
+        if record.pending == Some(true) && annotation(rollout, &record.name) != Some(record.value.as_str()) {
+            record.pending = None;
+        }
+    }
+    // Abort first: it beats a promote of the same pass.
+    for name in ["abort", "retry", "promote", "restart", "rollback"] {
+        let Some(value) = annotation(rollout, name) else { continue };
+        let key = format!("{PREFIX}{name}");
+        let (order, scope) = parse(name, value);
+        let manager = rollout.annotation_managers.get(&key);
+        let from_git = manager.is_some_and(|m| m == "tidegate-sync" || m.starts_with("argocd"));
+        let stays = scope.is_some() || from_git;
+        let known =
+            next.commands.iter().any(|r| r.name == name && r.value == value && (stays || r.pending == Some(true)));
+        if !known {
+            let outcome = judge(name, order.as_ref(), scope, from_git, hashes, situation, &taken.orders);
+            let (accepted, message) = match outcome {
+                Ok(message) => (true, message),
+                Err(message) => (false, message),
+            };
+            taken.notices.push((!accepted, format!("{name} {value:?}: {message}")));
+            next.commands.push(CommandRecord {
+                name: name.to_owned(),
+                value: value.to_owned(),
+                revision: situation.hash.map(str::to_owned),
+                time: Some(now),
+                field_manager: manager.cloned(),
+                outcome: if accepted { "Accepted" } else { "Refused" }.to_owned(),
+                message: Some(message),
+                pending: (!stays).then_some(true),
+            });
+            if let (true, Some(order)) = (accepted, order) {
+                taken.orders.push(order);
+            }
+        }
+        if !stays {
+            taken.removals.push(edits::remove_annotation(&rollout.meta, &key, value));
+        }
+    }
+    forget(rollout, next);
+    taken
+}
+
+fn annotation<'a>(rollout: &'a RolloutRow, name: &str) -> Option<&'a str> {
+    rollout.meta.annotations.get(&format!("{PREFIX}{name}")).map(String::as_str)
+}
+
+/// Keeps the last 20, and those whose annotation is still there.
+fn forget(rollout: &RolloutRow, next: &mut RolloutStatus) {
+    while next.commands.len() > KEPT {
+        let old = next.commands.iter().position(|r| annotation(rollout, &r.name) != Some(r.value.as_str()));
+        next.commands.remove(old.unwrap_or(0));
+    }
+}
+
+/// The order in a value, and its scope without the `@`.
+fn parse<'a>(name: &str, value: &'a str) -> (Option<Order>, Option<&'a str>) {
+    if name == "abort" {
+        // Only a leading scope is one, so that a reason may contain anything.
+        let scoped = value.strip_prefix('@').map(|rest| rest.split_once(' ').unwrap_or((rest, "")));
+        let (scope, reason) = scoped.map_or((None, value), |(scope, reason)| (Some(scope), reason));
+        let reason = if reason.trim().is_empty() { "by annotation" } else { reason.trim() };
+        return (Some(Order::Abort(reason.to_owned())), scope);
+    }
+    let (word, scope) = value.split_once('@').map_or((value, None), |(word, scope)| (word, Some(scope)));
+    let order = match (name, word.trim()) {
+        ("promote", "step" | "true") => Some(Order::PromoteStep),
+        ("promote", "full") => Some(Order::PromoteFull),
+        ("retry", "true") => Some(Order::Retry),
+        _ => None,
+    };
+    (order, scope)
+}
+
+/// Whether it is carried out, with the text for its record.
+fn judge(
+    name: &str,
+    order: Option<&Order>,
+    scope: Option<&str>,
+    from_git: bool,
+    hashes: &BTreeSet<String>,
+    situation: Situation<'_>,
+    already: &[Order],
+) -> Result<String, String> {
+    if matches!(name, "restart" | "rollback") {
+        return Err("it is not supported yet; change the template instead".to_owned());
+    }
+    let Some(order) = order else {
+        let accepted = if name == "promote" { "step, true or full" } else { "true" };
+        return Err(format!(
+            "the value is not known; give {accepted}, with a scope like @hash:<hash> if it lives in git"
+        ));
+    };
+    let scoped = scope.map(|scope| in_scope(scope, hashes, situation));
+    if let Order::Abort(reason) = order {
+        if !situation.updating {
+            return Err("nothing is being rolled out".to_owned());
+        }
+        if !situation.has_stable {
+            return Err("there is no revision to go back to: none was ever available".to_owned());
+        }
+        return Ok(match scoped {
+            Some(Err(problem)) => format!("carried out although {problem}: {reason}"),
+            _ => format!("traffic goes back to stable: {reason}"),
+        });
+    }
+    if already.iter().any(|o| matches!(o, Order::Abort(_))) {
+        return Err("an abort came with it, and outranks it".to_owned());
+    }
+    match scoped {
+        Some(Err(problem)) => return Err(problem),
+        Some(Ok(())) => {}
+        None if from_git => {
+            let hash = situation.hash.unwrap_or("<hash>");
+            return Err(format!("a command without a scope cannot live in git; use …@hash:{hash}"));
+        }
+        None if !situation.settled_spec => {
+            return Err("the template changed in the same moment; look at the new revision and ask again".to_owned());
+        }
+        None => {}
+    }
+    match order {
+        Order::Retry if !situation.aborted => Err("the revision is not aborted".to_owned()),
+        Order::Retry => Ok("the revision starts again from its first step".to_owned()),
+        _ if situation.aborted => Err("the revision is aborted; retry it first".to_owned()),
+        _ if !situation.updating => Err("nothing is being rolled out".to_owned()),
+        Order::PromoteFull => Ok("all that is left is skipped".to_owned()),
+        _ => Ok("the current step ends".to_owned()),
+    }
+}
+
+/// `hash:<hash>`, with `/<step>` and `#<attempt>`.
+fn in_scope(scope: &str, hashes: &BTreeSet<String>, situation: Situation<'_>) -> Result<(), String> {
+    let Some(hash) = scope.strip_prefix("hash:") else {
+        return Err(format!("the scope {scope:?} is not known; use hash:<hash>"));
+    };
+    let (hash, _attempt) = hash.split_once('#').unwrap_or((hash, ""));
+    let (hash, step) = hash.split_once('/').map_or((hash, None), |(hash, step)| (hash, Some(step)));
+    let matches: Vec<&String> = hashes.iter().filter(|h| h.starts_with(hash)).collect();
+    match (matches.as_slice(), situation.hash) {
+        ([one], Some(current)) if *one == current => {}
+        ([_], _) => return Err(format!("revision {hash} is not the current one")),
+        _ => return Err(format!("the scope hash:{hash} matches {} revisions", matches.len())),
+    }
+    match step {
+        Some(step) if step.parse() != Ok(situation.step) => {
+            Err(format!("the Rollout is at step {}, not {step}", situation.step))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::row::Meta;
+    use serde_json::json;
+    use std::sync::Arc;
+
+    fn rollout(annotations: &[(&str, &str)]) -> RolloutRow {
+        let annotations = annotations.iter().map(|(k, v)| (format!("{PREFIX}{k}"), (*v).to_owned())).collect();
+        let meta = Meta { name: "web".into(), uid: "u".into(), annotations, ..Meta::default() };
+        let none = Arc::new(json!({}));
+        RolloutRow { meta, spec: none.clone(), status: none, annotation_managers: std::collections::BTreeMap::new() }
+    }
+
+    fn updating() -> Situation<'static> {
+        Situation { hash: Some("abc"), step: 1, updating: true, aborted: false, has_stable: true, settled_spec: true }
+    }
+
+    fn taken(annotations: &[(&str, &str)], next: &mut RolloutStatus, situation: Situation<'_>) -> Taken {
+        let hashes = BTreeSet::from(["abc".to_owned(), "xyz".to_owned()]);
+        take(&rollout(annotations), next, &hashes, situation, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn an_unscoped_command_is_carried_out_once_and_taken_off_until_it_is_gone() {
+        let mut next = RolloutStatus::default();
+        let first = taken(&[("promote", "step")], &mut next, updating());
+        assert_eq!((first.orders, first.removals.len()), (vec![Order::PromoteStep], 1));
+        let again = taken(&[("promote", "step")], &mut next, updating());
+        assert_eq!((again.orders, again.removals.len()), (vec![], 1));
+        let gone = taken(&[], &mut next, updating());
+        assert_eq!((gone.orders.len(), gone.removals.len(), next.commands[0].pending), (0, 0, None));
+        assert_eq!(taken(&[("promote", "step")], &mut next, updating()).orders, [Order::PromoteStep]);
+    }
+
+    #[test]
+    fn a_scoped_command_stays_and_is_carried_out_once() {
+        let mut next = RolloutStatus::default();
+        let value = [("promote", "full@hash:abc")];
+        let first = taken(&value, &mut next, updating());
+        assert_eq!((first.orders, first.removals.len()), (vec![Order::PromoteFull], 0));
+        assert!(taken(&value, &mut next, updating()).orders.is_empty());
+        assert!(taken(&value, &mut next, updating()).orders.is_empty());
+    }
+
+    #[test]
+    fn a_promote_out_of_scope_is_refused_and_an_abort_is_carried_out_with_a_warning() {
+        let mut next = RolloutStatus::default();
+        assert!(taken(&[("promote", "step@hash:xyz")], &mut next, updating()).orders.is_empty());
+        assert!(taken(&[("promote", "step@hash:abc/3")], &mut next, updating()).orders.is_empty());
+        let abort = taken(&[("abort", "@hash:nope slow")], &mut next, updating());
+        assert_eq!(abort.orders, [Order::Abort("slow".into())]);
+        assert!(next.commands[2].message.as_deref().is_some_and(|m| m.starts_with("carried out although")));
+    }
+
+    #[test]
+    fn abort_beats_a_promote_of_the_same_pass() {
+        let mut next = RolloutStatus::default();
+        let both = taken(&[("promote", "full"), ("abort", "me@home is slow")], &mut next, updating());
+        assert_eq!(both.orders, [Order::Abort("me@home is slow".into())]);
+    }
+
+    #[test]
+    fn a_promote_for_a_template_that_was_not_seen_is_refused_and_an_abort_is_not() {
+        let mut next = RolloutStatus::default();
+        let unseen = Situation { settled_spec: false, ..updating() };
+        assert!(taken(&[("promote", "true")], &mut next, unseen).orders.is_empty());
+        assert_eq!(taken(&[("abort", "x")], &mut next, unseen).orders.len(), 1);
+    }
+
+    #[test]
+    fn an_abort_with_nothing_to_go_back_to_says_so() {
+        let mut next = RolloutStatus::default();
+        let first = Situation { has_stable: false, ..updating() };
+        assert!(taken(&[("abort", "x")], &mut next, first).orders.is_empty());
+        assert!(next.commands[0].message.as_deref().is_some_and(|m| m.contains("no revision to go back to")));
+    }
+}

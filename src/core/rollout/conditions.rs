@@ -1,0 +1,207 @@
+//! Phase, message and conditions: what a person, `kubectl wait` and an Application read (2.13).
+
+use super::facts::pods;
+use super::pass::{Pass, Phase};
+use super::routing::live_of;
+use super::spec::Strategy;
+use crate::api::{Condition, LastGood};
+use crate::core::plan::StatusWrite;
+
+/// Fills in what follows from everything else. `late`: an exceeded deadline; `steps`: the number of steps.
+pub(super) fn conclude(pass: &mut Pass<'_>, late: Option<&str>, steps: usize) {
+    counts(pass);
+    let (phase, message) = judge(pass, late, steps);
+    let f = pass.f;
+    pass.next.observed_generation = Some(f.rollout.meta.generation);
+    pass.next.phase = Some(phase.to_owned());
+    pass.next.message = (!message.is_empty()).then(|| message.clone());
+
+    let all = f.spec.replicas;
+    let total: u32 = f.sets.values().map(|s| pods(s.available)).sum();
+    let settled = pass.phase() == Phase::Settled;
+    let invalid = invalid(pass);
+    let healthy = phase == "Healthy";
+    let (progressing, reason) = match phase {
+        _ if pass.next.abort == Some(true) => ("False", "RolloutAborted"),
+        _ if late.is_some() => ("False", "ProgressDeadlineExceeded"),
+        "Healthy" => ("True", "NewReplicaSetAvailable"),
+        "Paused" => ("Unknown", "RolloutPaused"),
+        _ => ("True", "ReplicaSetUpdated"),
+    };
+    let yes = |holds: bool| if holds { "True" } else { "False" };
+    set(pass, "Available", yes(total >= all), if total >= all { "AvailableReason" } else { "NotAvailable" }, "");
+    set(pass, "Progressing", progressing, reason, &message);
+    set(pass, "Paused", yes(phase == "Paused"), "RolloutPaused", if phase == "Paused" { &message } else { "" });
+    set(pass, "Completed", yes(settled), if settled { "RolloutCompleted" } else { "RolloutNotCompleted" }, "");
+    set(pass, "Healthy", yes(healthy), if healthy { "RolloutHealthy" } else { "RolloutNotHealthy" }, "");
+    match &invalid {
+        Some(text) => set(pass, "InvalidSpec", "True", "InvalidSpec", text),
+        None => pass.next.conditions.retain(|c| c.kind != "InvalidSpec"),
+    }
+    let word = if phase == "Degraded" { reason_of(&message) } else { phase.to_owned() };
+    set(pass, "Ready", yes(healthy), &word, &message);
+    set(pass, "Reconciling", yes(matches!(phase, "Progressing" | "Paused")), &word, &message);
+    set(pass, "Stalled", yes(phase == "Degraded"), &word, &message);
+
+    if healthy && settled && pass.next.stable_proven == Some(true) {
+        remember_good(pass);
+    }
+}
+
+fn remember_good(pass: &mut Pass<'_>) {
+    let hash = pass.f.current().to_owned();
+    if pass.next.last_good.as_ref().is_some_and(|good| good.hash == hash) {
+        return;
+    }
+    let images = pass.f.sets.get(&hash).map(|s| s.images.clone()).unwrap_or_default();
+    pass.next.last_good = Some(LastGood { hash, images, source: None, since: Some(pass.f.now) });
+}
+
+/// The word before the colon, as a reason.
+fn reason_of(message: &str) -> String {
+    let word = message.split(':').next().unwrap_or_default();
+    let camel = !word.is_empty() && word.chars().all(char::is_alphanumeric);
+    if camel { word.to_owned() } else { "Degraded".to_owned() }
+}
+
+/// What is not accepted, in words.
+fn invalid(pass: &Pass<'_>) -> Option<String> {
+    let mut texts: Vec<String> = pass.refusals.iter().map(ToString::to_string).collect();
+    if let Some(refusal) = pass.f.pending.as_ref().and_then(|p| p.refusal.as_ref()) {
+        if refusal.causes.is_empty() {
+            texts.push(format!("spec.template: {}", refusal.message));
+        }
+        for (field, text) in &refusal.causes {
+            // The dry run is of the ReplicaSet, whose template lies at the same path.
+            texts.push(if field.is_empty() { format!("spec.template: {text}") } else { format!("{field}: {text}") });
+        }
+    }
+    texts.sort();
+    texts.dedup();
+    (!texts.is_empty()).then(|| texts.join(". "))
+}
+
+fn judge(pass: &Pass<'_>, late: Option<&str>, steps: usize) -> (&'static str, String) {
+    let f = pass.f;
+    let all = f.spec.replicas;
+    let hash = f.current();
+    if let Some(text) = invalid(pass) {
+        return ("Degraded", format!("InvalidSpec: {text}"));
+    }
+    if pass.phase() == Phase::Aborted {
+        let revision = pass.next.current_revision.unwrap_or(0);
+        let record = pass.next.aborted.iter().find(|a| a.hash == hash);
+        let cause = record.map(|a| a.cause.clone()).unwrap_or_default();
+        let time = record.and_then(|a| a.time).map(|t| t.to_string()).unwrap_or_default();
+        return (
+            "Degraded",
+            format!(
+                "RolloutAborted: Rollout aborted update to revision {revision} at {time}: {cause}; retry to run it again"
+            ),
+        );
+    }
+    if let Some(text) = late {
+        return ("Degraded", format!("ProgressDeadlineExceeded: {text}"));
+    }
+    if f.spec.paused {
+        return ("Paused", "manually paused".to_owned());
+    }
+    if let Some(reason) = super::commands::pause_reason(f.rollout) {
+        return ("Paused", format!("paused by annotation: {reason}"));
+    }
+    if let Some(pause) = pass.next.pause_conditions.first() {
+        return ("Paused", pause.reason.clone());
+    }
+    if f.pending.is_some() {
+        return ("Progressing", "waiting for the API server to accept the template".to_owned());
+    }
+    let updated = f.sets.get(hash).map_or(0, |s| pods(s.created));
+    let available = f.available(hash);
+    let full = matches!(pass.phase(), Phase::Settled | Phase::Initial);
+    if full && updated < all {
+        return ("Progressing", "more replicas need to be updated".to_owned());
+    }
+    if available < updated.min(all) {
+        return ("Progressing", "updated replicas are still becoming available".to_owned());
+    }
+    if pass.phase() != Phase::Settled {
+        let text = match (&f.spec.strategy, pass.next.current_step_index) {
+            (Strategy::BlueGreen(_), _) => "active service cutover pending".to_owned(),
+            (_, Some(index)) if usize::try_from(index).is_ok_and(|i| i < steps) => {
+                format!("waiting for all steps to complete (step {index} of {steps})")
+            }
+            _ => "waiting for all steps to complete".to_owned(),
+        };
+        return ("Progressing", text);
+    }
+    if let Some(text) = routes_pending(pass) {
+        return ("Progressing", text);
+    }
+    ("Healthy", String::new())
+}
+
+/// Users are not yet served by the stable revision alone, as far as is known.
+fn routes_pending(pass: &Pass<'_>) -> Option<String> {
+    let traffic = pass.next.traffic.as_ref()?;
+    if traffic.way.as_deref() == Some("service") || pass.f.spec.replicas == 0 {
+        return None;
+    }
+    let stable = pass.stable();
+    let live = live_of(Some(traffic));
+    let there = live.is_some_and(|l| l.canary == Some(0) && l.stable_hash.as_deref() == Some(stable.as_str()));
+    (!there).then(|| "waiting until Traefik serves the stable revision alone".to_owned())
+}
+
+fn counts(pass: &mut Pass<'_>) {
+    let f = pass.f;
+    let count = |n: u32| Some(i32::try_from(n).unwrap_or(i32::MAX));
+    let total = |of: fn(&crate::core::row::ReplicaSetRow) -> i64| f.sets.values().map(|s| pods(of(s))).sum::<u32>();
+    let created = total(|s| s.created);
+    pass.next.replicas = count(created);
+    pass.next.hpa_replicas = count(created);
+    pass.next.updated_replicas = count(f.sets.get(f.current()).map_or(0, |s| pods(s.created)));
+    pass.next.ready_replicas = count(total(|s| s.ready));
+    pass.next.available_replicas = count(total(|s| s.available));
+    if matches!(f.spec.strategy, Strategy::BlueGreen(_)) {
+        // B9: what users are served by.
+        let active = pass.next.blue_green.as_ref().and_then(|b| b.active_selector.clone());
+        let set = active.and_then(|hash| f.sets.get(&hash).copied());
+        pass.next.ready_replicas = count(set.map_or(0, |s| pods(s.ready)));
+        pass.next.available_replicas = count(set.map_or(0, |s| pods(s.available)));
+        pass.next.hpa_replicas = count(set.map_or(0, |s| pods(s.created)));
+    }
+    let labels = f.spec.selector["matchLabels"].as_object().into_iter().flatten();
+    let text: Vec<String> = labels.filter_map(|(k, v)| Some(format!("{k}={}", v.as_str()?))).collect();
+    pass.next.selector = (!text.is_empty()).then(|| text.join(","));
+}
+
+fn set(pass: &mut Pass<'_>, kind: &str, status: &str, reason: &str, message: &str) {
+    let now = pass.f.now;
+    let generation = Some(pass.f.rollout.meta.generation);
+    let old = pass.next.conditions.iter_mut().find(|c| c.kind == kind);
+    let fresh = Condition {
+        kind: kind.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        last_transition_time: Some(now),
+        last_update_time: Some(now),
+        observed_generation: generation,
+    };
+    match old {
+        None => pass.next.conditions.push(fresh),
+        Some(old) => {
+            let same = old.status == fresh.status && old.reason == fresh.reason && old.message == fresh.message;
+            let transition = if old.status == fresh.status { old.last_transition_time } else { Some(now) };
+            let update = if same { old.last_update_time } else { Some(now) };
+            *old = Condition { last_transition_time: transition, last_update_time: update, ..fresh };
+        }
+    }
+}
+
+/// The write that makes the status what it shall be, if it is not.
+pub(super) fn status_write(pass: &Pass<'_>) -> Option<StatusWrite> {
+    let rollout = pass.f.rollout;
+    let wanted = serde_json::to_value(&pass.next).expect("a status is plain JSON");
+    StatusWrite::between(rollout.target(), &rollout.meta.resource_version, &rollout.status, &wanted)
+}

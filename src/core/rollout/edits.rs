@@ -1,0 +1,196 @@
+//! Constructors of the effects that a Rollout needs: patches that test what they replace, and applies of what is ours.
+
+use super::{ANNOTATION_MANAGED_BY, ANNOTATION_REVISION, LABEL_HASH, LABEL_ROLLOUT};
+use crate::core::object::{ObjectRef, ResourceType};
+use crate::core::plan::{Actor, Effect, Manager, Propagation, Verb, Why};
+use crate::core::row::{AnalysisRunRow, Meta, ReplicaSetRow, ServiceRow};
+use crate::core::traffic::{Ownership, root::Child};
+use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
+use jsonptr::PointerBuf;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// When a ReplicaSet goes to 0. Un-prefixed, as users of the field know it.
+pub(super) const SCALE_DOWN_DEADLINE: &str = "scale-down-deadline";
+
+fn path(tokens: &[&str]) -> PointerBuf {
+    PointerBuf::from_tokens(tokens.iter().copied())
+}
+
+fn test(at: &[&str], value: Value) -> PatchOperation {
+    PatchOperation::Test(TestOperation { path: path(at), value })
+}
+
+fn replace(at: &[&str], value: Value) -> PatchOperation {
+    PatchOperation::Replace(ReplaceOperation { path: path(at), value })
+}
+
+fn add(at: &[&str], value: Value) -> PatchOperation {
+    PatchOperation::Add(AddOperation { path: path(at), value })
+}
+
+fn edit(resource: ResourceType, meta: &Meta, mut operations: Vec<PatchOperation>, why: Why) -> Effect {
+    // The same name may be another object by now.
+    operations.insert(0, test(&["metadata", "uid"], json!(meta.uid)));
+    let target = ObjectRef::new(resource, &meta.namespace, &meta.name);
+    Effect { verb: Verb::Edit { target, patch: Patch(operations) }, why }
+}
+
+/// The size of a ReplicaSet.
+pub(super) fn scale(set: &ReplicaSetRow, size: u32) -> Effect {
+    let at = ["spec", "replicas"];
+    edit(ResourceType::REPLICA_SET, &set.meta, vec![test(&at, json!(set.size)), replace(&at, json!(size))], Why::Scale)
+}
+
+/// Sets or takes off an annotation of a ReplicaSet of ours. It always has one, its revision, so the map is there.
+pub(super) fn annotate_set(set: &ReplicaSetRow, key: &str, value: Option<String>, why: Why) -> Effect {
+    let at = ["metadata", "annotations", key];
+    let seen = set.meta.annotations.get(key);
+    let mut operations: Vec<PatchOperation> = seen.iter().map(|v| test(&at, json!(v))).collect();
+    match (value, seen) {
+        (Some(value), _) => operations.push(add(&at, json!(value))),
+        (None, Some(_)) => operations.push(PatchOperation::Remove(RemoveOperation { path: path(&at) })),
+        (None, None) => {}
+    }
+    edit(ResourceType::REPLICA_SET, &set.meta, operations, why)
+}
+
+/// The ReplicaSet of a revision, with no regard to whether it may be created.
+pub(super) fn replica_set(
+    template: &Value,
+    selector: &Value,
+    hash: &str,
+    size: u32,
+    revision: i64,
+    min_ready_seconds: i64,
+    whose: &Ownership,
+) -> Value {
+    let mut template = template.clone();
+    template["metadata"]["labels"][LABEL_HASH] = json!(hash);
+    let mut selector = selector.clone();
+    selector["matchLabels"][LABEL_HASH] = json!(hash);
+    let mut metadata = whose.metadata(&format!("{}-{hash}", whose.rollout));
+    let labels = template["metadata"]["labels"].as_object().cloned().unwrap_or_default();
+    for (key, value) in labels {
+        metadata["labels"][key] = value;
+    }
+    metadata["annotations"] = json!({(ANNOTATION_REVISION): revision.to_string()});
+    let mut spec = json!({"replicas": size, "selector": selector, "template": template});
+    if min_ready_seconds > 0 {
+        spec["minReadySeconds"] = json!(min_ready_seconds);
+    }
+    json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata, "spec": spec})
+}
+
+pub(super) fn create(object: Value, why: Why) -> Effect {
+    Effect { verb: Verb::Create { object: Arc::new(object), actor: Actor::Controller }, why }
+}
+
+pub(super) fn apply(object: Value, uid: Option<&str>, why: Why) -> Effect {
+    let (manager, actor) = (Manager::Rollout, Actor::Controller);
+    let uid = uid.map(str::to_owned);
+    Effect { verb: Verb::Apply { object: Arc::new(object), manager, force: true, uid, actor }, why }
+}
+
+pub(super) fn delete(resource: ResourceType, meta: &Meta, why: Why) -> Effect {
+    let target = ObjectRef::new(resource, &meta.namespace, &meta.name);
+    let (uid, propagation, actor) = (meta.uid.clone(), Propagation::Background, Actor::Controller);
+    Effect { verb: Verb::Delete { target, uid, propagation, actor }, why }
+}
+
+/// Points a Service at one revision. The selector is one atomic field: the whole of it is tested and replaced, so that
+/// another's change in between is never undone.
+pub(super) fn select(service: &ServiceRow, hash: &str) -> Effect {
+    let mut wanted = service.selector.clone();
+    wanted.insert(LABEL_HASH.to_owned(), hash.to_owned());
+    let at = ["spec", "selector"];
+    let operations = if service.selector.is_empty() {
+        vec![add(&at, json!(wanted))]
+    } else {
+        vec![test(&at, json!(service.selector)), replace(&at, json!(wanted))]
+    };
+    edit(ResourceType::SERVICE, &service.meta, operations, Why::SelectPods)
+}
+
+/// Whether a Service carries our marks.
+pub(super) fn is_marked(service: &ServiceRow, whose: &Ownership) -> bool {
+    let is_ours = |value: Option<&String>| value.is_some_and(|v| *v == whose.rollout);
+    is_ours(service.meta.labels.get(LABEL_ROLLOUT)) && is_ours(service.meta.annotations.get(ANNOTATION_MANAGED_BY))
+}
+
+/// Puts our marks on a Service of the user, and owns nothing else of it.
+pub(super) fn mark(service: &ServiceRow, whose: &Ownership) -> Effect {
+    let object = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {
+            "name": service.meta.name, "namespace": service.meta.namespace,
+            "labels": {(LABEL_ROLLOUT): whose.rollout},
+            "annotations": {(ANNOTATION_MANAGED_BY): whose.rollout},
+        },
+    });
+    apply(object, Some(&service.meta.uid), Why::RouteSetUp)
+}
+
+/// A Service of ours with the ports of `like` and its selector narrowed to one revision.
+pub(super) fn own_service(name: &str, like: &ServiceRow, port: &Child, hash: &str, whose: &Ownership) -> Value {
+    let mut selector: BTreeMap<String, String> = like.selector.clone();
+    selector.insert(LABEL_HASH.to_owned(), hash.to_owned());
+    let mut metadata = whose.metadata(name);
+    metadata["annotations"] = json!({(ANNOTATION_MANAGED_BY): whose.rollout});
+    let ports = like.ports.iter().map(|p| {
+        let mut port = json!({"port": p.port, "targetPort": p.target.clone().unwrap_or_else(|| json!(p.port))});
+        for (key, value) in [("name", &p.name), ("protocol", &p.protocol), ("appProtocol", &p.app_protocol)] {
+            if let Some(value) = value {
+                port[key] = json!(value);
+            }
+        }
+        port
+    });
+    let ports: Vec<Value> = ports.collect();
+    debug_assert!(!port.port.is_empty(), "a backend has a port");
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": ports, "selector": selector}})
+}
+
+/// Takes a command off the Rollout, if it still says what was read.
+pub(super) fn remove_annotation(meta: &Meta, key: &str, value: &str) -> Effect {
+    let at = ["metadata", "annotations", key];
+    let operations = vec![test(&at, json!(value)), PatchOperation::Remove(RemoveOperation { path: path(&at) })];
+    edit(ResourceType::ROLLOUT, meta, operations, Why::CommandDone)
+}
+
+/// Asks a run to stop.
+pub(super) fn terminate(run: &AnalysisRunRow) -> Effect {
+    edit(ResourceType::ANALYSIS_RUN, &run.meta, vec![add(&["spec", "terminate"], json!(true))], Why::Analysis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whose() -> Ownership {
+        Ownership { namespace: "shop".into(), rollout: "web".into(), uid: "u".into() }
+    }
+
+    #[test]
+    fn a_replica_set_selects_its_own_pods_only_and_keeps_unknown_fields() {
+        let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"futureField": 1}});
+        let set = replica_set(&template, &json!({"matchLabels": {"app": "web"}}), "h", 3, 2, 5, &whose());
+        assert_eq!(set["metadata"]["name"], "web-h");
+        assert_eq!(set["spec"]["selector"]["matchLabels"], json!({"app": "web", "rollouts-pod-template-hash": "h"}));
+        assert_eq!(set["spec"]["template"]["metadata"]["labels"]["rollouts-pod-template-hash"], "h");
+        assert_eq!(set["spec"]["template"]["spec"]["futureField"], 1);
+        assert_eq!(set["metadata"]["annotations"]["tidegate.dev/revision"], "2");
+    }
+
+    #[test]
+    fn a_selector_is_tested_as_a_whole_before_it_is_replaced() {
+        let service = ServiceRow { selector: BTreeMap::from([("app".into(), "web".into())]), ..ServiceRow::default() };
+        let Verb::Edit { patch, .. } = select(&service, "h").verb else { panic!("an edit") };
+        let mut object = json!({"metadata": {"uid": ""}, "spec": {"selector": {"app": "web"}}});
+        json_patch::patch(&mut object, &patch).expect("as seen");
+        assert_eq!(object["spec"]["selector"], json!({"app": "web", "rollouts-pod-template-hash": "h"}));
+        let mut other = json!({"metadata": {"uid": ""}, "spec": {"selector": {"app": "other"}}});
+        json_patch::patch(&mut other, &patch).expect_err("changed by another");
+    }
+}

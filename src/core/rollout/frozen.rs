@@ -1,0 +1,76 @@
+//! A spec that cannot be read freezes steps, and nothing else: abort, the guard and the way back go on, with the names that
+//! were applied last.
+
+use super::canary;
+use super::pass::{Pass, Phase};
+use super::routing::Routing;
+use super::spec::{AfterAbort, Canary, DeadlineAbort, RunHistory, Spec, Strategy, Threshold};
+use crate::core::refusal::Refusal;
+use crate::core::row::RolloutRow;
+use crate::core::scalar::{CountOrShare, Span};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// What stands in for a spec that cannot be read: it asks for nothing.
+pub(super) fn placeholder(rollout: &RolloutRow) -> Spec {
+    let replicas = rollout.spec["replicas"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(1);
+    Spec {
+        replicas,
+        selector: Arc::new(rollout.spec["selector"].clone()),
+        template: Arc::new(Value::Null),
+        min_ready: Span::ZERO,
+        strategy: Strategy::Canary(no_steps()),
+        history_limit: usize::MAX,
+        paused: false,
+        progress_deadline: Span::from_secs(600),
+        deadline_abort: DeadlineAbort::Never,
+        run_history: RunHistory { successful: usize::MAX, unsuccessful: usize::MAX },
+    }
+}
+
+fn no_steps() -> Canary {
+    Canary {
+        steps: Vec::new(),
+        traffic: None,
+        stable_service: None,
+        canary_service: None,
+        background: None,
+        max_surge: CountOrShare::Count(1),
+        max_unavailable: CountOrShare::Count(0),
+        scale_down_delay: Span::ZERO,
+        scale_down_delay_revisions: None,
+        after_abort: AfterAbort::Keep,
+        min_pods: 0,
+        threshold: Threshold::All,
+    }
+}
+
+pub(super) fn decide(pass: &mut Pass<'_>, refusals: Vec<Refusal>) {
+    let f = pass.f;
+    pass.refusals = refusals;
+    pass.take_commands();
+    let strategy = no_steps();
+    let by_service = f.seen.traffic.as_ref().is_some_and(|t| t.way.as_deref() == Some("service"));
+    if by_service {
+        let objects = f.seen.traffic.as_ref().and_then(|t| t.objects.as_ref());
+        let active = objects.and_then(|o| o.stable_service.as_ref()).and_then(|name| f.service(name));
+        let stable = pass.stable();
+        if let Some(row) = active.filter(|_| pass.phase() == Phase::Aborted && f.available(&stable) > 0) {
+            pass.urgent = true;
+            canary::point(pass, row, Some(&stable));
+        }
+    } else if let Some(mut routing) = Routing::applied(f, Span::from_secs(15)) {
+        routing.leaving = false;
+        routing.verify(pass);
+        let weight = canary::desired_weight(pass, &strategy, &routing);
+        canary::direct(pass, &strategy, &routing, weight);
+        if let Some(traffic) = &mut pass.next.traffic {
+            traffic.way = f.seen.traffic.as_ref().and_then(|t| t.way.clone());
+            traffic.objects = f.seen.traffic.as_ref().and_then(|t| t.objects.clone());
+        }
+    }
+    // Runs of the revision that is frozen go on.
+    pass.runs = f.observed.runs.iter().map(|r| r.meta.name.clone()).collect();
+    let steps = f.seen.current_step_index.and_then(|i| usize::try_from(i).ok()).unwrap_or(0);
+    super::conditions::conclude(pass, None, steps + 1);
+}

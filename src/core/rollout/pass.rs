@@ -1,0 +1,332 @@
+//! One decision under way: the facts, the status that shall be, and what was found to be done.
+
+use super::commands;
+use super::facts::{self, Facts};
+use crate::api::{AbortedRevision, PauseCondition, RolloutStatus};
+use crate::core::object::ObjectRef;
+use crate::core::plan::{Effect, Notice, Why};
+use crate::core::question::Question;
+use crate::core::refusal::Refusal;
+use jiff::Timestamp;
+
+/// Revisions that are remembered as aborted.
+const ABORTED_KEPT: usize = 20;
+
+/// Where the Rollout stands. Follows from status and the current revision, and is stored nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// No revision was ever stable.
+    Initial,
+    /// The current revision is the stable one.
+    Settled,
+    /// Another revision than stable is under way.
+    Updating,
+    /// It was under way, and traffic is to stay with stable.
+    Aborted,
+}
+
+#[derive(Debug)]
+pub(super) struct Pass<'a> {
+    pub f: &'a Facts<'a>,
+    pub next: RolloutStatus,
+    pub safety: Vec<Effect>,
+    pub effects: Vec<Effect>,
+    pub ask: Vec<Question>,
+    pub notices: Vec<Notice>,
+    pub wake: Option<Timestamp>,
+    pub urgent: bool,
+    /// What is wrong with the spec or with what it names; steps do not go on.
+    pub refusals: Vec<Refusal>,
+    /// Names of the AnalysisRuns that may go on.
+    pub runs: Vec<String>,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(f: &'a Facts<'a>) -> Self {
+        Self {
+            f,
+            next: f.seen.clone(),
+            safety: Vec::new(),
+            effects: Vec::new(),
+            ask: Vec::new(),
+            notices: Vec::new(),
+            wake: None,
+            urgent: false,
+            refusals: Vec::new(),
+            runs: Vec::new(),
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        let stable = self.next.stable_rs.as_deref();
+        match stable {
+            None | Some("") => Phase::Initial,
+            Some(stable) if stable == self.f.current() => Phase::Settled,
+            _ if self.next.abort == Some(true) => Phase::Aborted,
+            _ => Phase::Updating,
+        }
+    }
+
+    /// The stable revision; empty when there is none.
+    pub(super) fn stable(&self) -> String {
+        self.next.stable_rs.clone().unwrap_or_default()
+    }
+
+    /// Decide again at this moment at the latest, if it is still to come.
+    pub(super) fn wake_at(&mut self, at: Timestamp) {
+        if at > self.f.now && self.wake.is_none_or(|w| at < w) {
+            self.wake = Some(at);
+        }
+    }
+
+    pub(super) fn notice(&mut self, warning: bool, reason: &'static str, message: impl Into<String>) {
+        let on: ObjectRef = self.f.rollout.target();
+        let uid = self.f.rollout.meta.uid.clone();
+        self.notices.push(Notice { on, uid, warning, reason, message: message.into() });
+    }
+
+    /// Why steps and switches stand still, if they do.
+    pub(super) fn halted(&self) -> Option<String> {
+        if self.f.spec.paused {
+            return Some("manually paused".to_owned());
+        }
+        if let Some(reason) = commands::pause_reason(self.f.rollout) {
+            return Some(format!("paused by annotation: {reason}"));
+        }
+        if self.f.pending.is_some() {
+            return Some("the template is not accepted yet".to_owned());
+        }
+        if !self.refusals.is_empty() {
+            return Some("the spec is not accepted".to_owned());
+        }
+        self.next.pause_conditions.iter().find(|p| p.reason.starts_with("Inconclusive")).map(|p| p.reason.clone())
+    }
+
+    /// Starts over with the revision that is current now, when it is another than before; `steps` is the hash of the steps
+    /// and their number.
+    pub(super) fn take_revision(&mut self, steps: Option<(String, usize)>) {
+        let Some(hash) = self.f.hash.clone() else { return };
+        let length = steps.as_ref().map(|(_, len)| i32::try_from(*len).unwrap_or(i32::MAX));
+        let changed = self.next.current_pod_hash.as_deref() != Some(hash.as_str());
+        let steps_hash = steps.map(|(hash, _)| hash);
+        let steps_changed = !changed && self.next.current_step_hash != steps_hash;
+        self.next.current_step_hash = steps_hash;
+        let stable = self.next.stable_rs.as_deref() == Some(hash.as_str());
+        if changed {
+            let newest = self.f.newest_revision();
+            let own = self.f.revision(&hash);
+            let revision = if own > 0 && own == newest { own } else { newest + 1 };
+            self.next.current_revision = Some(revision);
+            self.notice(false, "RolloutUpdated", format!("Rollout updated to revision {revision}"));
+            if stable {
+                self.notice(false, "SkipSteps", "Rollback to stable: all steps are skipped");
+            }
+            self.next.current_pod_hash = Some(hash.clone());
+            self.next.attempt = Some(1);
+            self.next.abort = None;
+            self.next.aborted_at = None;
+            self.start_over(length, stable);
+            if let Some(before) = self.next.aborted.iter().find(|a| a.hash == hash).filter(|_| !stable) {
+                self.next.abort = Some(true);
+                self.next.aborted_at = before.time;
+            }
+        } else if steps_changed && self.next.abort != Some(true) {
+            self.start_over(length, stable);
+        }
+        if stable {
+            self.next.abort = None;
+            self.next.aborted_at = None;
+            self.next.promote_full = None;
+            self.next.current_step_index = length;
+        }
+    }
+
+    fn start_over(&mut self, steps: Option<i32>, stable: bool) {
+        let now = self.f.now;
+        self.next.pause_conditions.clear();
+        self.next.controller_pause = None;
+        self.next.promote_full = None;
+        self.next.progress = None;
+        self.next.canary = None;
+        if let Some(blue_green) = &mut self.next.blue_green {
+            blue_green.scale_up_preview_check_point = None;
+            blue_green.pre_promotion_analysis_run_status = None;
+            blue_green.post_promotion_analysis_run_status = None;
+        }
+        self.next.current_step_index = steps.map(|len| if stable { len } else { 0 });
+        self.next.current_step_started_at = Some(now);
+    }
+
+    /// Handles commands. Their effect on steps is the caller's; abort and retry are handled here. Returns whether a step
+    /// shall end.
+    pub(super) fn take_commands(&mut self) -> bool {
+        let f = self.f;
+        let mut hashes: std::collections::BTreeSet<String> = f.sets.keys().cloned().collect();
+        hashes.extend(f.hash.clone());
+        let phase = self.phase();
+        let situation = commands::Situation {
+            hash: f.hash.as_deref(),
+            step: self.next.current_step_index.unwrap_or(0),
+            updating: matches!(phase, Phase::Updating | Phase::Initial) || self.is_leaving(),
+            aborted: phase == Phase::Aborted,
+            has_stable: phase != Phase::Initial,
+            settled_spec: f.seen.observed_generation == Some(f.rollout.meta.generation),
+        };
+        let taken = commands::take(f.rollout, &mut self.next, &hashes, situation, f.now);
+        for (refused, text) in taken.notices {
+            self.notice(refused, if refused { "CommandRefused" } else { "CommandAccepted" }, text);
+        }
+        self.effects.extend(taken.removals);
+        let mut step = false;
+        for order in taken.orders {
+            match order {
+                commands::Order::Abort(reason) => self.abort("Command", reason),
+                commands::Order::Retry => self.retry(),
+                commands::Order::PromoteStep => step = true,
+                commands::Order::PromoteFull => self.next.promote_full = Some(true),
+            }
+        }
+        step
+    }
+
+    /// A canary still has a share although its revision is no longer the wanted one.
+    fn is_leaving(&self) -> bool {
+        let want = self.next.traffic.as_ref().and_then(|t| t.want.as_ref());
+        want.and_then(|w| w.canary).is_some_and(|w| w > 0) && self.phase() != Phase::Settled
+    }
+
+    /// Ends the update: traffic is to go back to stable. Class: Command, Analysis, Deadline, Guard or Traffic.
+    pub(super) fn abort(&mut self, class: &str, cause: impl Into<String>) {
+        if self.phase() != Phase::Updating {
+            return;
+        }
+        let (cause, hash) = (cause.into(), self.f.current().to_owned());
+        self.urgent = true;
+        self.next.abort = Some(true);
+        self.next.aborted_at = Some(self.f.now);
+        self.next.promote_full = None;
+        self.next.pause_conditions.clear();
+        self.next.controller_pause = None;
+        if self.next.current_step_index.is_some() {
+            self.next.current_step_index = Some(0);
+        }
+        let revision = self.next.current_revision.unwrap_or(0);
+        self.notice(true, "RolloutAborted", format!("Rollout aborted update to revision {revision}: {cause}"));
+        self.next.aborted.retain(|a| a.hash != hash);
+        self.next.aborted.push(AbortedRevision { hash, time: Some(self.f.now), cause, class: Some(class.to_owned()) });
+        let excess = self.next.aborted.len().saturating_sub(ABORTED_KEPT);
+        self.next.aborted.drain(..excess);
+    }
+
+    fn retry(&mut self) {
+        let hash = self.f.current();
+        self.next.aborted.retain(|a| a.hash != hash);
+        self.next.abort = None;
+        self.next.aborted_at = None;
+        self.next.attempt = Some(self.next.attempt.unwrap_or(1) + 1);
+        let steps = self.next.current_step_index.map(|_| 1);
+        self.start_over(steps, false);
+        self.notice(false, "RolloutRetry", "Retrying the aborted revision from its first step");
+    }
+
+    /// Adds a reason to wait, once.
+    pub(super) fn pause(&mut self, reason: &str) {
+        if self.next.pause_conditions.iter().any(|p| p.reason == reason) {
+            return;
+        }
+        self.next.pause_conditions.push(PauseCondition { reason: reason.to_owned(), start_time: Some(self.f.now) });
+        self.next.controller_pause = Some(true);
+        self.notice(false, "RolloutPaused", format!("Rollout is paused ({reason})"));
+    }
+
+    /// Makes the current revision the stable one.
+    pub(super) fn complete(&mut self, reason: &str, steps: Option<usize>) {
+        let hash = self.f.current().to_owned();
+        self.next.stable_rs = Some(hash);
+        self.next.abort = None;
+        self.next.aborted_at = None;
+        self.next.promote_full = None;
+        self.next.pause_conditions.clear();
+        self.next.controller_pause = None;
+        self.next.current_step_index = steps.map(|len| i32::try_from(len).unwrap_or(i32::MAX));
+        self.next.current_step_started_at = Some(self.f.now);
+        let revision = self.next.current_revision.unwrap_or(0);
+        self.notice(false, "RolloutCompleted", format!("Rollout completed update to revision {revision}: {reason}"));
+    }
+
+    /// Creates the ReplicaSet of the current revision, or brings it to `size`; keeps its revision number and takes a
+    /// deadline off.
+    pub(super) fn hold_current(&mut self, size: u32) {
+        let Some(hash) = self.f.hash.clone() else { return };
+        let revision = self.next.current_revision.unwrap_or(1);
+        if let Some(set) = self.f.sets.get(&hash).copied() {
+            if facts::revision_of(set) != revision {
+                let key = super::ANNOTATION_REVISION;
+                self.effects.push(super::edits::annotate_set(set, key, Some(revision.to_string()), Why::NewRevision));
+            }
+            self.hold(&hash, size);
+        } else if self.f.pending.is_none() && (size > 0 || self.phase() == Phase::Initial) {
+            let f = self.f;
+            let min_ready = f.spec.min_ready.as_duration().as_secs();
+            let (template, selector) = (&f.spec.template, &f.spec.selector);
+            let set = super::edits::replica_set(template, selector, &hash, size, revision, min_ready, &f.whose);
+            self.notice(false, "NewReplicaSetCreated", format!("Created ReplicaSet {}-{hash}", f.whose.rollout));
+            self.effects.push(super::edits::create(set, Why::NewRevision));
+        }
+    }
+
+    /// Brings a ReplicaSet that is in use to `size`.
+    pub(super) fn hold(&mut self, hash: &str, size: u32) {
+        let Some(set) = self.f.sets.get(hash).copied() else { return };
+        if set.meta.annotations.contains_key(super::edits::SCALE_DOWN_DEADLINE) {
+            self.effects.push(super::edits::annotate_set(set, super::edits::SCALE_DOWN_DEADLINE, None, Why::Scale));
+        }
+        self.scale(hash, size);
+    }
+
+    fn scale(&mut self, hash: &str, size: u32) {
+        let Some(set) = self.f.sets.get(hash).copied() else { return };
+        if facts::pods(set.size) == size {
+            return;
+        }
+        let verb = if facts::pods(set.size) < size { "up" } else { "down" };
+        let text = format!("Scaled {verb} ReplicaSet {} from {} to {size}", set.meta.name, set.size);
+        self.notice(false, "ScalingReplicaSet", text);
+        self.effects.push(super::edits::scale(set, size));
+    }
+
+    /// Lets a ReplicaSet that is no longer in use go to 0, `delay` after this was seen first.
+    pub(super) fn retire(&mut self, hash: &str, delay: crate::core::scalar::Span) {
+        let Some(set) = self.f.sets.get(hash).copied() else { return };
+        if set.size == 0 {
+            return;
+        }
+        let seen = set.meta.annotations.get(super::edits::SCALE_DOWN_DEADLINE);
+        match seen.and_then(|t| t.parse::<Timestamp>().ok()) {
+            _ if delay.as_duration().is_zero() => self.scale(hash, 0),
+            Some(deadline) if deadline <= self.f.now => self.scale(hash, 0),
+            Some(deadline) => self.wake_at(deadline),
+            None => {
+                let deadline = delay.after(self.f.now);
+                let text = Some(deadline.to_string());
+                self.effects.push(super::edits::annotate_set(set, super::edits::SCALE_DOWN_DEADLINE, text, Why::Scale));
+                self.wake_at(deadline);
+            }
+        }
+    }
+
+    /// Deletes the oldest ReplicaSets beyond the limit that have no pods (H4).
+    pub(super) fn keep_history(&mut self) {
+        let stable = self.stable();
+        let mut old: Vec<_> = (self.f.sets.iter())
+            .filter(|(hash, _)| **hash != stable && **hash != self.f.current())
+            .map(|(_, set)| *set)
+            .collect();
+        old.sort_by_key(|set| facts::revision_of(set));
+        let excess = old.len().saturating_sub(self.f.spec.history_limit);
+        for set in old.into_iter().take(excess).filter(|s| s.size == 0 && s.created == 0) {
+            let resource = crate::core::object::ResourceType::REPLICA_SET;
+            self.effects.push(super::edits::delete(resource, &set.meta, Why::HistoryLimit));
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! What of the routing was seen, and what is expected of it: names, shares, selectors, and whether Traefik serves them.
+
+use super::LABEL_HASH;
+use super::facts::{Endpoints, Facts};
+use super::pass::Pass;
+use super::spec::{Canary, ServiceName, Shield, Traffic, Way};
+use crate::api::{TrafficInstance, TrafficObjects, TrafficShare, TrafficStatus};
+use crate::core::object::ResourceType;
+use crate::core::question::{Ask, Question, Told};
+use crate::core::refusal::Refusal;
+use crate::core::row::{IngressRouteRow, ServiceRow, TraefikServiceRow};
+use crate::core::scalar::{Span, Weight};
+use crate::core::traffic::layers::{self, Layers, RouteObject};
+use crate::core::traffic::live::{self, Addresses, Expected};
+use crate::core::traffic::root::{Child, Root};
+use crate::core::traffic::{ingress, names};
+use std::collections::BTreeMap;
+
+/// Id of the question what Traefik serves.
+const ROUTES: &str = "routes";
+
+/// The routing of one Rollout as it was seen.
+#[derive(Debug)]
+pub(super) struct Routing<'a> {
+    pub root: Root,
+    pub row: Option<&'a TraefikServiceRow>,
+    /// The canary's share in the root object.
+    pub weight: Weight,
+    /// The revision that the canary Service selects.
+    pub carried: Option<String>,
+    /// The revision that the stable Service selects.
+    pub serving: Option<String>,
+    pub stable_ends: Endpoints,
+    pub canary_ends: Endpoints,
+    /// Routes around the weighted one, as they shall be.
+    pub layers: Vec<RouteObject>,
+    /// The Service whose ports and selector our own Services get.
+    pub like: Option<&'a ServiceRow>,
+    /// Read from the names in status because spec names others, or cannot be read: the share only goes to 0.
+    pub leaving: bool,
+    pub way: &'static str,
+    pub ingress: Option<String>,
+    pub bound: Span,
+}
+
+impl<'a> Routing<'a> {
+    /// Finds what spec names. What is missing or cannot be used is refused by name.
+    pub(super) fn observe(f: &Facts<'a>, canary: &Canary, traffic: &Traffic) -> Result<Self, Vec<Refusal>> {
+        let bound = traffic.live_timeout.unwrap_or_else(|| bound_of(f));
+        let (Some(stable), Some(new)) = (&canary.stable_service, &canary.canary_service) else {
+            return Err(vec![missing_service("spec.strategy.canary.stableService", "")]);
+        };
+        let named = match &traffic.way {
+            Way::WeightedService(name) => named_root(f, name, stable, new),
+            Way::Ingress(name) => ingress_root(f, name, stable, new),
+        };
+        let Named { root, like, bases, weighted } = named?;
+        if let Some(leaving) = Self::leaving(f, &root, bound) {
+            return Ok(leaving);
+        }
+        let around = Layers { net: traffic.net, shield: traffic.shield, weighted };
+        let made = if around.net || around.weighted || around.shield != Shield::None {
+            layers::objects(&bases, around, &root, &f.whose)
+        } else {
+            Vec::new()
+        };
+        let mut routing = Self::of(f, root, bound);
+        routing.layers = made;
+        routing.like = like;
+        (routing.way, routing.ingress) = match &traffic.way {
+            Way::WeightedService(_) => ("weightedTraefikServiceName", None),
+            Way::Ingress(name) => ("ingress", Some(name.clone())),
+        };
+        Ok(routing)
+    }
+
+    /// The routing that was applied last, when spec names another by now and its canary still has a share.
+    fn leaving(f: &Facts<'a>, wanted: &Root, bound: Span) -> Option<Self> {
+        let old = Self::applied(f, bound)?;
+        let same = old.root.name == wanted.name
+            && old.root.stable.service == wanted.stable.service
+            && old.root.canary.service == wanted.canary.service;
+        (!same && old.weight > Weight::ZERO).then_some(old)
+    }
+
+    /// The routing that was applied last, from status: what abort uses whatever spec says now.
+    pub(super) fn applied(f: &Facts<'a>, bound: Span) -> Option<Self> {
+        let objects = f.seen.traffic.as_ref()?.objects.as_ref()?;
+        let name = objects.traefik_service.clone()?;
+        let row = f.observed.traefik_services.iter().find(|t| t.meta.name == name)?;
+        let child = |service: &String| {
+            let entries = row.spec["weighted"]["services"].as_array().into_iter().flatten();
+            let mut ports = entries.filter(|e| e["name"] == service.as_str()).map(|e| &e["port"]);
+            let port = ports.next().map(|p| p.as_str().map_or_else(|| p.to_string(), str::to_owned));
+            Child { service: service.clone(), port: port.unwrap_or_default() }
+        };
+        let (stable, canary) = (child(objects.stable_service.as_ref()?), child(objects.canary_service.as_ref()?));
+        let mut routing = Self::of(f, Root { name, stable, canary }, bound);
+        routing.leaving = true;
+        Some(routing)
+    }
+
+    fn of(f: &Facts<'a>, root: Root, bound: Span) -> Self {
+        let row = f.observed.traefik_services.iter().find(|t| t.meta.name == root.name).map(AsRef::as_ref);
+        Self {
+            weight: row.map_or(Weight::ZERO, |row| root.weight_in(row)),
+            row,
+            carried: f.selected(&root.canary.service).map(str::to_owned),
+            serving: f.selected(&root.stable.service).map(str::to_owned),
+            stable_ends: f.endpoints(&root.stable.service),
+            canary_ends: f.endpoints(&root.canary.service),
+            root,
+            layers: Vec::new(),
+            like: None,
+            leaving: false,
+            way: "",
+            ingress: None,
+            bound,
+        }
+    }
+
+    /// Whether the canary's pods are reached with a share: by the object, or by what was last seen live.
+    pub(super) fn carries(&self, pass: &Pass<'_>, hash: &str) -> bool {
+        let live = pass.next.traffic.as_ref().and_then(|t| t.live.as_ref());
+        let live_canary = live.and_then(|l| l.canary).unwrap_or(0);
+        let by_canary = self.carried.as_deref() == Some(hash) && (self.weight > Weight::ZERO || live_canary > 0);
+        let by_stable = self.serving.as_deref() == Some(hash);
+        let seen = live.is_some_and(|l| {
+            l.stable_hash.as_deref() == Some(hash) || (live_canary > 0 && l.canary_hash.as_deref() == Some(hash))
+        });
+        by_canary || by_stable || seen
+    }
+
+    /// Compares what is wanted with what Traefik was seen to serve, and records it when they agree.
+    pub(super) fn verify(&self, pass: &mut Pass<'_>) {
+        let Some(mut status) = pass.next.traffic.clone() else { return };
+        let Some(want) = status.want.clone() else { return };
+        // A silent instance is looked at until it speaks.
+        if same_share(Some(&want), status.live.as_ref()) && status.instances.is_empty() {
+            return;
+        }
+        let expected = self.expected();
+        let services = [vec![expected.root.clone()], expected.addresses.keys().cloned().collect()].concat();
+        let routers = expected.routers.clone();
+        pass.ask.push(Question { id: ROUTES.to_owned(), ask: Ask::Routes { services, routers } });
+        let readings = match pass.f.observed.answers.get(ROUTES).map(|a| &a.what) {
+            Some(Told::Routes(readings)) => readings.as_slice(),
+            _ => &[],
+        };
+        let canary = names::child(&pass.f.whose.namespace, &self.root.canary.service, &self.root.canary.port);
+        let reading = live::compare(&expected, &canary, readings);
+        status.instances = (reading.behind.iter())
+            .map(|(name, canary, why)| TrafficInstance {
+                name: name.clone(),
+                canary: canary.and_then(|c| i32::try_from(c).ok()),
+                message: Some(why.clone()),
+            })
+            .collect();
+        let bound = self.bound.after(want.since.unwrap_or(pass.f.now));
+        let by_bound = reading.read == 0 && pass.f.now >= bound;
+        if reading.read == 0 {
+            pass.wake_at(bound);
+        }
+        let known = same_share(Some(&want), status.live.as_ref());
+        if !known && self.is_applied(&want) && (reading.live || by_bound) {
+            status.rung = Some(if by_bound { "bound" } else { reading.rung.unwrap_or("address") }.to_owned());
+            status.live = Some(TrafficShare { since: Some(pass.f.now), ..want });
+            status.instances.retain(|i| i.canary.is_none());
+        }
+        pass.next.traffic = Some(status);
+    }
+
+    /// The objects in the cluster are those that are wanted, and the pods behind them those that are meant.
+    fn is_applied(&self, want: &TrafficShare) -> bool {
+        let percent = self.weight.percent();
+        let stable =
+            want.stable_hash.as_deref().is_none_or(|h| self.serving.as_deref() == Some(h) && self.stable_ends.only(h));
+        let canary = percent == 0
+            || want
+                .canary_hash
+                .as_deref()
+                .is_some_and(|h| self.carried.as_deref() == Some(h) && self.canary_ends.only(h));
+        self.row.is_some() && want.canary == Some(percent) && stable && canary
+    }
+
+    fn expected(&self) -> Expected {
+        let namespace = self.row.map(|r| r.meta.namespace.clone()).unwrap_or_default();
+        let child = |c: &Child| names::child(&namespace, &c.service, &c.port);
+        let (stable, canary) = (child(&self.root.stable), child(&self.root.canary));
+        let addresses =
+            |ends: &Endpoints| Addresses { must: ends.ready.keys().cloned().collect(), may: ends.others.clone() };
+        let mut behind = BTreeMap::from([(stable.clone(), addresses(&self.stable_ends))]);
+        let percent = i64::from(self.weight.percent());
+        if percent > 0 {
+            behind.insert(canary.clone(), addresses(&self.canary_ends));
+        }
+        Expected {
+            root: names::traefik_service(&namespace, &self.root.name),
+            children: vec![(stable, 100 - percent), (canary, percent)],
+            addresses: behind,
+            routers: self.layers.iter().flat_map(|l| l.routers.clone()).collect(),
+            since: None,
+        }
+    }
+
+    /// Names of what was applied, for a pass that cannot read them from spec.
+    pub(super) fn objects(&self) -> TrafficObjects {
+        TrafficObjects {
+            traefik_service: Some(self.root.name.clone()),
+            ingress: self.ingress.clone(),
+            ingress_route: None,
+            stable_service: Some(self.root.stable.service.clone()),
+            canary_service: Some(self.root.canary.service.clone()),
+        }
+    }
+
+    /// Our IngressRoutes and TraefikServices that are there and shall not be: what a user's route that is gone left behind.
+    pub(super) fn stale(&self, f: &Facts<'a>) -> Vec<(ResourceType, &'a crate::core::row::Meta)> {
+        let ours = |meta: &crate::core::row::Meta| {
+            meta.namespace == f.whose.namespace && meta.owner.as_ref().is_some_and(|o| o.uid == f.whose.uid)
+        };
+        let wanted = |kind: &str, name: &str| self.layers.iter().any(|l| l.kind == kind && l.name == name);
+        let routes = f.observed.ingress_routes.iter().map(|r: &std::sync::Arc<IngressRouteRow>| &r.meta);
+        let mut stale: Vec<_> = (routes.filter(|m| ours(m) && !wanted("IngressRoute", &m.name)))
+            .map(|m| (ResourceType::INGRESS_ROUTE, m))
+            .collect();
+        let services = f.observed.traefik_services.iter().map(|t| &t.meta);
+        stale.extend(
+            services
+                .filter(|m| ours(m) && m.name != self.root.name && !wanted("TraefikService", &m.name))
+                .map(|m| (ResourceType::TRAEFIK_SERVICE, m)),
+        );
+        stale
+    }
+}
+
+struct Named<'a> {
+    root: Root,
+    like: Option<&'a ServiceRow>,
+    bases: Vec<layers::BaseRoute>,
+    weighted: bool,
+}
+
+fn named_root<'a>(
+    f: &Facts<'a>,
+    name: &str,
+    stable: &ServiceName,
+    new: &ServiceName,
+) -> Result<Named<'a>, Vec<Refusal>> {
+    let mut refusals = Vec::new();
+    let mut rows = Vec::new();
+    for (field, service) in [("stableService", stable), ("canaryService", new)] {
+        match f.service(&service.name) {
+            Some(row) => rows.push(row),
+            None => refusals.push(missing_service(&format!("spec.strategy.canary.{field}"), &service.name)),
+        }
+    }
+    let [stable_row, canary_row] = rows.as_slice() else { return Err(refusals) };
+    let Some(port) = stable_row.ports.first().map(|p| p.port.to_string()) else {
+        return Err(vec![no_port(stable_row, "any")]);
+    };
+    if !ingress::has_port(canary_row, &port) {
+        return Err(vec![no_port(canary_row, &port)]);
+    }
+    check_selectors(f, &rows)?;
+    let child = |service: &ServiceName| Child { service: service.name.clone(), port: port.clone() };
+    let root = Root { name: name.to_owned(), stable: child(stable), canary: child(new) };
+    let bases = layers::base_routes(name, &f.whose, &f.observed.ingress_routes, &f.observed.ingresses);
+    Ok(Named { root, like: None, bases, weighted: false })
+}
+
+fn ingress_root<'a>(
+    f: &Facts<'a>,
+    name: &str,
+    stable: &ServiceName,
+    new: &ServiceName,
+) -> Result<Named<'a>, Vec<Refusal>> {
+    let ours = |r: &&std::sync::Arc<crate::core::row::IngressRow>| {
+        r.meta.name == name && r.meta.namespace == f.whose.namespace
+    };
+    let Some(row) = f.observed.ingresses.iter().find(ours) else {
+        return Err(vec![Refusal::new(
+            "spec.strategy.canary.trafficRouting.traefik.ingress.name",
+            &name,
+            "there is no such Ingress in the namespace",
+            "create it, or name another one",
+        )]);
+    };
+    let o = f.observed;
+    let labels = pod_labels(f);
+    let shadowed = ingress::shadowed(row, &o.services, &labels, &o.ingress_routes, &o.ingresses, &f.whose.uid)?;
+    let mut rows = Vec::new();
+    for (field, service) in [("stableService", stable), ("canaryService", new)] {
+        match f.service(&service.name) {
+            Some(row) if service.ours && row.meta.owner.as_ref().is_none_or(|o| o.uid != f.whose.uid) => {
+                return Err(vec![Refusal::new(
+                    format!("spec.strategy.canary.{field}"),
+                    &service.name,
+                    "a Service of this name exists and does not belong to this Rollout",
+                    "delete or rename it, or name the Service here",
+                )]);
+            }
+            Some(row) if !service.ours => rows.push(row),
+            None if !service.ours => {
+                return Err(vec![missing_service(&format!("spec.strategy.canary.{field}"), &service.name)]);
+            }
+            _ => {}
+        }
+    }
+    if let Some(row) = rows.iter().find(|row| !ingress::has_port(row, &shadowed.backend.port)) {
+        return Err(vec![no_port(row, &shadowed.backend.port)]);
+    }
+    check_selectors(f, &rows)?;
+    let like = f.service(&shadowed.backend.service);
+    let child = |service: &ServiceName| Child { service: service.name.clone(), port: shadowed.backend.port.clone() };
+    // A user's own Service of this name may be the child of somebody's TraefikService: the root is named after the Rollout.
+    let root = Root { name: f.whose.rollout.clone(), stable: child(stable), canary: child(new) };
+    Ok(Named { root, like, bases: shadowed.routes, weighted: true })
+}
+
+fn pod_labels(f: &Facts<'_>) -> BTreeMap<String, String> {
+    let labels = f.spec.template["metadata"]["labels"].as_object().into_iter().flatten();
+    labels.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
+}
+
+/// A Service that selects other pods than the Rollout's would be pointed at none of them (F4).
+pub(super) fn check_selectors(f: &Facts<'_>, rows: &[&ServiceRow]) -> Result<(), Vec<Refusal>> {
+    let labels = pod_labels(f);
+    let mut refusals = Vec::new();
+    for row in rows {
+        let field = format!("Service {}", row.meta.name);
+        if let Some((key, value)) = row.selector.iter().find(|(k, v)| *k != LABEL_HASH && labels.get(*k) != Some(v)) {
+            refusals.push(Refusal::new(
+                format!("{field}: spec.selector.{key}"),
+                value,
+                "the Rollout's pods have no such label",
+                "let the selector match the labels of spec.template",
+            ));
+        }
+        if row.selector.keys().all(|k| k == LABEL_HASH) {
+            refusals.push(Refusal::new(
+                format!("{field}: spec.selector"),
+                &"",
+                "it selects nothing",
+                "give it labels of spec.template",
+            ));
+        }
+        let managed = row.meta.annotations.get(super::ANNOTATION_MANAGED_BY);
+        if let Some(other) = managed.filter(|m| **m != f.whose.rollout) {
+            let lives = f.observed.others.iter().any(|r| r.meta.name == *other);
+            if lives {
+                refusals.push(Refusal::new(
+                    field,
+                    other,
+                    "another Rollout manages it",
+                    "give each Rollout its own Services",
+                ));
+            }
+        }
+    }
+    if refusals.is_empty() { Ok(()) } else { Err(refusals) }
+}
+
+pub(super) fn missing_service(field: &str, name: &str) -> Refusal {
+    Refusal::new(field, &name, "there is no such Service in the namespace", "create it, or name another one")
+}
+
+fn no_port(row: &ServiceRow, port: &str) -> Refusal {
+    Refusal::new(
+        format!("Service {}: spec.ports", row.meta.name),
+        &port,
+        "it has no such port",
+        "give stable and canary Service the same ports",
+    )
+}
+
+fn bound_of(f: &Facts<'_>) -> Span {
+    let seconds = f.observed.settings.live_bound.as_secs();
+    Span::from_secs(u32::try_from(seconds).unwrap_or(15))
+}
+
+/// Equal but for their times.
+pub(super) fn same_share(one: Option<&TrafficShare>, other: Option<&TrafficShare>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => {
+            TrafficShare { since: None, ..one.clone() } == TrafficShare { since: None, ..other.clone() }
+        }
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// What was last seen live.
+pub(super) fn live_of(status: Option<&TrafficStatus>) -> Option<&TrafficShare> {
+    status?.live.as_ref()
+}

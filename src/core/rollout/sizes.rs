@@ -1,0 +1,145 @@
+//! How many pods each revision shall have.
+
+use super::spec::{Canary, CanaryScale, Step, Threshold};
+use crate::core::scalar::{Rounding, Weight, basic_split, surge_and_unavailable};
+
+/// The share that the steps ask for at `index`: the last `setWeight` at or before it; everything after the last step (T2).
+pub(super) fn weight_at(canary: &Canary, index: usize) -> Weight {
+    if index >= canary.steps.len() {
+        return Weight::FULL;
+    }
+    let steps = canary.steps[..=index].iter().rev();
+    let mut weights = steps.filter_map(|s| if let Step::SetWeight(weight) = s { Some(*weight) } else { None });
+    weights.next().unwrap_or(Weight::ZERO)
+}
+
+/// The pods that the steps ask for at `index`, where `all` are wanted (T1, T3, T5).
+pub(super) fn canary_pods(canary: &Canary, index: usize, all: u32) -> u32 {
+    if index >= canary.steps.len() {
+        return all;
+    }
+    let mut scale = None;
+    for step in &canary.steps[..=index] {
+        match step {
+            Step::SetCanaryScale(CanaryScale::MatchTrafficWeight) => scale = None,
+            Step::SetCanaryScale(CanaryScale::Pods(pods)) => scale = Some(*pods),
+            Step::SetCanaryScale(CanaryScale::Share(percent)) => {
+                let pods = (u64::from(all) * u64::from(*percent)).div_ceil(100);
+                scale = Some(u32::try_from(pods).unwrap_or(u32::MAX));
+            }
+            _ => {}
+        }
+    }
+    let pods = scale.unwrap_or_else(|| weight_at(canary, index).pods(all));
+    if pods > 0 { pods.max(canary.min_pods.min(all)) } else { 0 }
+}
+
+/// Whether so many available pods are enough for a step that asks for `wanted` (T6).
+pub(super) fn enough(threshold: Threshold, available: u32, wanted: u32) -> bool {
+    match threshold {
+        Threshold::All => available >= wanted,
+        Threshold::Percent(percent) => u64::from(available) * 100 >= u64::from(wanted) * u64::from(percent),
+        Threshold::Pods(pods) => available >= pods.min(wanted),
+    }
+}
+
+/// What a canary without a router sees of its pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pods {
+    /// `spec.replicas` and available pods of the new revision.
+    pub canary: (u32, u32),
+    pub stable: (u32, u32),
+    /// `spec.replicas` of all other revisions.
+    pub others: u32,
+}
+
+/// Sizes of new and stable where shares are numbers of pods (C2, C4 to C6): grows inside `all + maxSurge`, shrinks inside
+/// `all - maxUnavailable` available ones.
+pub(super) fn basic(canary: &Canary, weight: Weight, all: u32, seen: Pods) -> (u32, u32) {
+    let (surge, unavailable) = surge_and_unavailable(canary.max_surge, canary.max_unavailable, all);
+    let split = basic_split(all, weight, canary.max_surge.of(all, Rounding::Up) > 0);
+    let (mut new, mut stable) = (seen.canary.0, seen.stable.0);
+    let ceiling = all.saturating_add(surge);
+    // Stable first: it is what users are served by.
+    let mut room = ceiling.saturating_sub(new + stable + seen.others);
+    if stable < split.stable {
+        let more = room.min(split.stable - stable);
+        stable += more;
+        room -= more;
+    }
+    if new < split.canary {
+        new += room.min(split.canary - new);
+    }
+    if (new, stable) != (seen.canary.0, seen.stable.0) || seen.others > 0 {
+        return (new, stable);
+    }
+    let floor = all.saturating_sub(unavailable);
+    let growing = split.canary >= new;
+    // A crash-looping canary must neither block making room nor let stable fall below the floor.
+    let count = if growing { seen.canary.1.min(new) + stable } else { new + seen.stable.1.min(stable) };
+    let budget = count.saturating_sub(floor);
+    if growing {
+        stable = split.stable.max(stable.saturating_sub(budget)).min(stable);
+    } else {
+        new = split.canary.max(new.saturating_sub(budget)).min(new);
+    }
+    (new, stable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::rollout::spec::{Spec, Strategy};
+    use serde_json::json;
+
+    fn canary(steps: &serde_json::Value, more: &serde_json::Value) -> Canary {
+        let mut strategy = json!({"steps": steps});
+        for (key, value) in more.as_object().expect("an object") {
+            strategy[key] = value.clone();
+        }
+        let spec = json!({"replicas": 10, "selector": {"matchLabels": {"app": "w"}},
+            "template": {"metadata": {"labels": {"app": "w"}}, "spec": {"containers": [{"name": "a", "image": "b"}]}},
+            "strategy": {"canary": strategy}});
+        match Spec::parse("web", &spec).expect("accepted").strategy {
+            Strategy::Canary(canary) => canary,
+            Strategy::BlueGreen(_) => panic!("a canary was written"),
+        }
+    }
+
+    #[test]
+    fn the_last_weight_at_or_before_a_step_rules() {
+        let c = canary(&json!([{"pause": {}}, {"setWeight": 20}, {"pause": {}}, {"setWeight": 60}]), &json!({}));
+        let at = |i| weight_at(&c, i).percent();
+        assert_eq!([at(0), at(1), at(2), at(3), at(4)], [0, 20, 20, 60, 100]);
+        assert_eq!([canary_pods(&c, 0, 10), canary_pods(&c, 2, 10), canary_pods(&c, 4, 10)], [0, 2, 10]);
+    }
+
+    #[test]
+    fn thresholds_count_as_written() {
+        assert!(enough(Threshold::Percent(50), 2, 4) && !enough(Threshold::Percent(51), 2, 4));
+        assert!(enough(Threshold::Pods(1), 1, 4) && enough(Threshold::All, 0, 0));
+    }
+
+    /// C7: N = 10, all stable, none new.
+    #[test]
+    fn worked_cases_of_the_reference_hold() {
+        for (weight, surge, unavailable, end) in
+            [(10, 1, 1, (1, 9)), (30, 3, 0, (3, 10)), (30, 0, 5, (0, 7)), (5, 1, 1, (1, 9))]
+        {
+            let c = canary(&json!([{"setWeight": weight}]), &json!({"maxSurge": surge, "maxUnavailable": unavailable}));
+            let weight = Weight::new(weight).expect("in range");
+            let mut sizes = (0, 10);
+            for _ in 0..2 {
+                // The new pods never get available, stable's always are.
+                let seen = Pods { canary: (sizes.0, 0), stable: (sizes.1, sizes.1), others: 0 };
+                sizes = basic(&c, weight, 10, seen);
+            }
+            let expected = match end {
+                // With no available canary pod only the surge is used for those that need room first.
+                (1, 9) => (1, 9),
+                other => other,
+            };
+            assert_eq!(sizes, expected, "weight {weight}, surge {surge}, unavailable {unavailable}");
+        }
+    }
+}
