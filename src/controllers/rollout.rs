@@ -44,8 +44,8 @@ impl Kind for Rollout {
         })
     }
 
-    fn decide(_observed: &Observed, _now: Timestamp) -> Plan {
-        Plan::default()
+    fn decide(observed: &Observed, now: Timestamp) -> Plan {
+        crate::core::rollout::decide(observed, now)
     }
 
     fn exists(observed: &Observed) -> bool {
