@@ -12,6 +12,8 @@
 //! The library exports what the binary and the end-to-end suite need and nothing more, so that unused code is seen.
 
 pub mod api;
+#[cfg(test)]
+mod architecture;
 pub mod cli;
 pub mod clock;
 pub mod cluster;

@@ -11,10 +11,12 @@ use crate::cluster::lease::{Candidate, Ended};
 use crate::cluster::{Client, KubeApi, watch};
 use crate::controllers::questions::Workers;
 use crate::controllers::rooms::Rooms;
+use crate::controllers::secrets::ClusterSecrets;
 use crate::controllers::{Controller, Wakeups, World, routes, run as passes};
 use crate::execute::Executor;
 use crate::execute::faults::{FaultPlanError, Faults};
-use crate::http::HttpError;
+use crate::git::{MirrorConfig, Mirrors};
+use crate::http::{Destinations, HttpError};
 use crate::measure::{self, Measurer};
 use crate::telemetry::{self, Health, Metrics};
 use crate::traefik::{self, Traefik};
@@ -45,6 +47,8 @@ pub struct Settings {
     pub traefik: traefik::Settings,
     pub measure: measure::Settings,
     pub mirror_dir: PathBuf,
+    pub git_poll: Duration,
+    pub allow_local_repositories: bool,
     pub instance: String,
     pub fault_plan: Option<PathBuf>,
 }
@@ -113,7 +117,14 @@ pub async fn run(settings: Settings) -> Result<(), SuperviseError> {
     tasks.start("events", write_events);
 
     let traefik = Traefik::start(settings.traefik, Some(client.kube()), late_stop.clone())?;
-    let rooms = Arc::new(Rooms::new(client.clone(), traefik, Measurer::new(settings.measure)?));
+    let mirrors = MirrorConfig {
+        data: settings.mirror_dir,
+        poll: settings.git_poll,
+        destinations: if settings.allow_local_repositories { Destinations::Trusted } else { Destinations::Guarded },
+        ..MirrorConfig::default()
+    };
+    let mirrors = Arc::new(Mirrors::new(mirrors, Arc::new(ClusterSecrets(client.clone()))));
+    let rooms = Arc::new(Rooms::new(client.clone(), traefik, Measurer::new(settings.measure)?, mirrors));
     let controller = Arc::new(Controller {
         desk: Workers::new(rooms, world.clone(), wakeups.clone(), metrics.clone()),
         executor: Executor { api: KubeApi::new(client.clone(), events, None), faults, metrics: metrics.clone() },

@@ -6,6 +6,7 @@ use crate::{measure, traefik};
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 #[derive(Debug, Args)]
 pub struct Controller {
@@ -45,6 +46,12 @@ pub struct Controller {
     /// Where bare mirrors of repositories are kept; they can always be fetched again.
     #[arg(long, default_value = "/var/mirror", value_name = "FOLDER")]
     mirror_dir: PathBuf,
+    /// Seconds between two looks at a repository, give or take a tenth.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600), value_name = "SECONDS")]
+    git_poll_seconds: u64,
+    /// Allow repositories at loopback, link-local and metadata addresses.
+    #[arg(long)]
+    allow_local_repositories: bool,
     /// This process's name in the Lease and in events; its pod's name.
     #[arg(long, env = "POD_NAME", default_value = "tidegate", hide_env_values = true, value_name = "NAME")]
     instance: String,
@@ -80,6 +87,8 @@ impl Controller {
                 allow_local_addresses: self.allow_local_metric_addresses,
             },
             mirror_dir: self.mirror_dir,
+            git_poll: Duration::from_secs(self.git_poll_seconds),
+            allow_local_repositories: self.allow_local_repositories,
             instance: self.instance,
             fault_plan: self.fault_plan,
         };

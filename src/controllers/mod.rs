@@ -14,6 +14,7 @@ pub mod rollout;
 pub mod rooms;
 pub mod routes;
 pub mod run;
+pub mod secrets;
 pub mod world;
 
 pub use kind::{KINDS, Kind, KindEntry};

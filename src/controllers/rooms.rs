@@ -5,6 +5,7 @@
 use crate::cluster::{Client, WriteError, dry_run_create, pods};
 use crate::core::object::ResourceType;
 use crate::core::question::{ApiRefusal, Ask, Told};
+use crate::git::Mirrors;
 use crate::measure::Measurer;
 use crate::traefik::Traefik;
 use std::collections::BTreeMap;
@@ -25,16 +26,17 @@ pub struct Rooms {
     pub client: Client,
     pub traefik: Traefik,
     pub measurer: Measurer,
+    pub mirrors: Arc<Mirrors>,
     reads: Semaphore,
 }
 
 impl Rooms {
-    pub fn new(client: Client, traefik: Traefik, measurer: Measurer) -> Self {
-        Self { client, traefik, measurer, reads: Semaphore::new(READS) }
+    pub fn new(client: Client, traefik: Traefik, measurer: Measurer, mirrors: Arc<Mirrors>) -> Self {
+        Self { client, traefik, measurer, mirrors, reads: Semaphore::new(READS) }
     }
 
     /// Answers through `tell` until there is no more to say.
-    pub async fn answer(&self, ask: Ask, mut tell: impl FnMut(Told) + Send) {
+    pub async fn answer(&self, ask: Ask, tell: impl Fn(Told) + Send) {
         match ask {
             Ask::Routes { services, routers } => self.traefik.answer(&services, &routers, tell).await,
             Ask::Measure(measure) => {
@@ -63,7 +65,9 @@ impl Rooms {
                 }
                 tokio::time::sleep(PODS_EVERY).await;
             },
-            Ask::DryRunApply { .. } | Ask::Kinds { .. } | Ask::Source(_) | Ask::Render(_) | Ask::Objects { .. } => {
+            Ask::Source(question) => self.mirrors.follow(&question, tell).await,
+            Ask::Render(question) => self.mirrors.render(&question, tell).await,
+            Ask::DryRunApply { .. } | Ask::Kinds { .. } | Ask::Objects { .. } => {
                 tracing::error!("no room answers this question yet");
             }
         }
