@@ -27,3 +27,6 @@ pub mod wanted;
 
 pub use decide::decide;
 pub use observed::Observed;
+
+#[cfg(test)]
+mod tests;

@@ -41,6 +41,3 @@ fn remember(list: &mut Vec<RescueCommit>, entry: RescueCommit) {
     let surplus = list.len().saturating_sub(KEPT);
     list.drain(..surplus);
 }
-
-#[cfg(test)]
-mod tests;
