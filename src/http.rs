@@ -47,13 +47,22 @@ pub enum HttpError {
 /// # Errors
 /// Only when TLS cannot be set up at all.
 pub fn client(destinations: Destinations) -> Result<reqwest::Client, HttpError> {
+    build(|| builder(destinations))
+}
+
+/// As [`client`], for requests that carry a credential for writing: a redirect is an answer and is not followed.
+///
+/// # Errors
+/// Only when TLS cannot be set up at all.
+pub fn client_without_redirects(destinations: Destinations) -> Result<reqwest::Client, HttpError> {
+    build(|| builder(destinations).redirect(Policy::none()))
+}
+
+fn build(builder: impl Fn() -> reqwest::ClientBuilder) -> Result<reqwest::Client, HttpError> {
     // A second caller finds the provider of the first; both are ring.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // An image without any root certificate must still reach plain http inside the cluster: https then fails by its name.
-    builder(destinations)
-        .build()
-        .or_else(|_| builder(destinations).tls_certs_only([]).build())
-        .map_err(HttpError::Client)
+    builder().build().or_else(|_| builder().tls_certs_only([]).build()).map_err(HttpError::Client)
 }
 
 fn builder(destinations: Destinations) -> reqwest::ClientBuilder {

@@ -8,6 +8,7 @@
 mod credential;
 mod fetch;
 mod mirror;
+mod push;
 mod revision;
 mod tip;
 mod tree;
@@ -15,6 +16,7 @@ mod url;
 
 pub use credential::{CredentialError, Credentials, SecretData};
 pub use mirror::{Identity, MirrorConfig, Mirrors};
+pub use push::PushOutcome;
 
 #[cfg(test)]
 mod server;
