@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use super::pass::{Pass, Phase};
-use super::routing::{Routing, live_of, same_share};
+use super::routing::{Routing, agreed, live_of, same_share};
 use super::runs::Place;
 use super::sizes::{self, enough};
 use super::spec::{AfterAbort, Canary, Step};
@@ -176,11 +176,7 @@ fn advance(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'_>>, 
                 }
                 return;
             }
-            let all_live = all == 0
-                || routing.is_none_or(|_| {
-                    live_of(pass.next.traffic.as_ref())
-                        .is_some_and(|l| l.canary == Some(100) && l.canary_hash.as_deref() == Some(hash.as_str()))
-                });
+            let all_live = routing.is_none() || all == 0 || is_live(pass, Weight::FULL, &hash);
             if all_live && enough(canary.threshold, f.available(&hash), all) {
                 pass.next.stable_proven = Some(all > 0);
                 pass.complete("Completed all steps", Some(len));
@@ -249,8 +245,7 @@ fn step_is_done(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'
 /// The canary was seen to have this share, with the pods of this revision.
 fn is_live(pass: &Pass<'_>, weight: Weight, hash: &str) -> bool {
     let traffic = pass.next.traffic.as_ref();
-    let agreed = traffic.is_some_and(|t| same_share(t.want.as_ref(), t.live.as_ref()));
-    agreed
+    agreed(traffic)
         && live_of(traffic).is_some_and(|l| {
             l.canary == Some(weight.percent()) && (weight == Weight::ZERO || l.canary_hash.as_deref() == Some(hash))
         })
@@ -272,8 +267,10 @@ pub(super) fn desired_weight(pass: &Pass<'_>, canary: &Canary, routing: &Routing
         Phase::Settled => {
             // The end of a promotion: stable's share moves to the new pods before the canary's share goes.
             let stable = pass.stable();
-            let moved = live_of(pass.next.traffic.as_ref())
-                .is_some_and(|l| l.stable_hash.as_deref() == Some(stable.as_str()) && l.canary == Some(now.percent()));
+            let moved = agreed(pass.next.traffic.as_ref())
+                && live_of(pass.next.traffic.as_ref()).is_some_and(|l| {
+                    l.stable_hash.as_deref() == Some(stable.as_str()) && l.canary == Some(now.percent())
+                });
             if moved && routing.serving.as_deref() == Some(stable.as_str()) { Weight::ZERO } else { now }
         }
         Phase::Updating => {
@@ -320,7 +317,8 @@ pub(super) fn direct(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>
     };
 
     // The canary's Service never changes revision while it has a share, as far as is known (T11).
-    let reached = routing.weight > Weight::ZERO || live_canary > 0;
+    let known = pass.next.traffic.is_none() || agreed(pass.next.traffic.as_ref());
+    let reached = routing.weight > Weight::ZERO || live_canary > 0 || (!known && routing.row.is_some());
     let refused = f
         .observed
         .refused
@@ -519,11 +517,7 @@ fn resize(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'_>>) {
         } else {
             canary.scale_down_delay
         };
-        // Not before stable's share was seen to be all there is.
-        let live = live_of(pass.next.traffic.as_ref()).is_some_and(|l| l.canary == Some(0));
-        if live || routing.is_none_or(|r| r.row.is_none()) {
-            pass.retire(&hash, delay);
-        }
+        pass.retire(&hash, delay);
     }
 }
 

@@ -24,6 +24,8 @@ mod routing;
 mod runs;
 mod sizes;
 pub mod spec;
+#[cfg(test)]
+mod tests;
 
 pub use decide::decide;
 pub use observed::{Observed, Settings, concerns};

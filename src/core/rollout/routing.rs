@@ -123,7 +123,8 @@ impl<'a> Routing<'a> {
     pub(super) fn carries(&self, pass: &Pass<'_>, hash: &str) -> bool {
         let live = pass.next.traffic.as_ref().and_then(|t| t.live.as_ref());
         let live_canary = live.and_then(|l| l.canary).unwrap_or(0);
-        let by_canary = self.carried.as_deref() == Some(hash) && (self.weight > Weight::ZERO || live_canary > 0);
+        let maybe = self.weight > Weight::ZERO || live_canary > 0 || !agreed(pass.next.traffic.as_ref());
+        let by_canary = self.carried.as_deref() == Some(hash) && maybe;
         let by_stable = self.serving.as_deref() == Some(hash);
         let seen = live.is_some_and(|l| {
             l.stable_hash.as_deref() == Some(hash) || (live_canary > 0 && l.canary_hash.as_deref() == Some(hash))
@@ -136,7 +137,7 @@ impl<'a> Routing<'a> {
         let Some(mut status) = pass.next.traffic.clone() else { return };
         let Some(want) = status.want.clone() else { return };
         // A silent instance is looked at until it speaks.
-        if same_share(Some(&want), status.live.as_ref()) && status.instances.is_empty() {
+        if agreed(Some(&status)) && status.instances.is_empty() {
             return;
         }
         let expected = self.expected();
@@ -161,7 +162,7 @@ impl<'a> Routing<'a> {
         if reading.read == 0 {
             pass.wake_at(bound);
         }
-        let known = same_share(Some(&want), status.live.as_ref());
+        let known = agreed(Some(&status));
         if !known && self.is_applied(&want) && (reading.live || by_bound) {
             status.rung = Some(if by_bound { "bound" } else { reading.rung.unwrap_or("address") }.to_owned());
             status.live = Some(TrafficShare { since: Some(pass.f.now), ..want });
@@ -388,6 +389,13 @@ pub(super) fn same_share(one: Option<&TrafficShare>, other: Option<&TrafficShare
         (None, None) => true,
         _ => false,
     }
+}
+
+/// What is asked for was seen live, and since it was asked for.
+pub(super) fn agreed(status: Option<&TrafficStatus>) -> bool {
+    let (want, live) = (status.and_then(|s| s.want.as_ref()), status.and_then(|s| s.live.as_ref()));
+    // Asked for in between was another share, of which nobody knows whether it was served: an older sight proves nothing.
+    same_share(want, live) && live.and_then(|l| l.since) >= want.and_then(|w| w.since)
 }
 
 /// What was last seen live.

@@ -14,14 +14,6 @@ pub(super) fn read(reader: &mut Reader, rollout: &str, wire: &CanaryStrategy) ->
     let routed = wire.traffic_routing.is_some();
     let traffic =
         wire.traffic_routing.as_ref().and_then(|t| traffic::read(reader, &format!("{FIELD}.trafficRouting"), t));
-    if !routed {
-        reader.refuse(
-            &format!("{FIELD}.trafficRouting"),
-            &"",
-            "a canary by numbers of pods alone is not supported yet",
-            "give trafficRouting.traefik",
-        );
-    }
     let (stable_service, canary_service) = services(reader, rollout, wire, traffic.as_ref());
     let max_surge = reader.count_or_share(&format!("{FIELD}.maxSurge"), wire.max_surge.as_ref());
     let max_unavailable = reader.count_or_share(&format!("{FIELD}.maxUnavailable"), wire.max_unavailable.as_ref());

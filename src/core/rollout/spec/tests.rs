@@ -174,8 +174,6 @@ fn each_unsupported_field_is_refused_by_name() {
         ("strategy.canary.stableMetadata", metadata.clone()),
         ("strategy.canary.pingPong", json!({"pingService": "a", "pongService": "b"})),
         ("strategy.canary.dynamicStableScale", json!(true)),
-        ("strategy.canary.minPodsPerReplicaSet", json!(2)),
-        ("strategy.canary.replicaProgressThreshold", json!({"type": "Percent", "value": 90})),
         ("strategy.canary.scaleDownDelayRevisionLimit", json!(1)),
         ("strategy.canary.trafficRouting.istio", object.clone()),
         ("strategy.canary.trafficRouting.nginx", object.clone()),
@@ -193,15 +191,12 @@ fn each_unsupported_field_is_refused_by_name() {
         ("strategy.canary.steps.0.setMirrorRoute", json!({"name": "m"})),
         ("strategy.canary.steps.0.experiment", json!({"templates": []})),
         ("strategy.canary.steps.0.plugin", json!({"name": "p"})),
-        ("strategy.canary.steps.0.setCanaryScale", json!({"replicas": 1})),
     ];
     let of_blue_green: &[(&str, Value)] = &[
         ("strategy.blueGreen.antiAffinity", json!({"requiredDuringSchedulingIgnoredDuringExecution": {}})),
         ("strategy.blueGreen.previewMetadata", metadata.clone()),
         ("strategy.blueGreen.activeMetadata", metadata),
         ("strategy.blueGreen.trafficRouting", json!({"traefik": {"weightedTraefikServiceName": "web"}})),
-        ("strategy.blueGreen.previewReplicaCount", json!(1)),
-        ("strategy.blueGreen.postPromotionAnalysis", analysis),
         ("strategy.blueGreen.scaleDownDelayRevisionLimit", json!(1)),
         ("strategy.blueGreen.maxUnavailable", json!(1)),
     ];

@@ -41,17 +41,8 @@ const UNSUPPORTED: &[Line] = &[
     ("strategy.blueGreen.previewMetadata", NOT_YET, REMOVE),
     ("strategy.blueGreen.activeMetadata", NOT_YET, REMOVE),
     // Parsed, and not carried out yet: whoever carries one out deletes its line here and in docs/shortcomings.md.
-    (
-        "strategy.canary.steps[].setCanaryScale",
-        NOT_YET,
-        "remove the step; the canary has the pods that its weight needs",
-    ),
-    ("strategy.canary.minPodsPerReplicaSet", NOT_YET, REMOVE),
-    ("strategy.canary.replicaProgressThreshold", NOT_YET, "remove it; a step waits for all of its pods"),
     ("strategy.canary.scaleDownDelayRevisionLimit", NOT_YET, REMOVE),
     ("strategy.blueGreen.trafficRouting", NOT_YET, "remove it; the active Service's selector is switched"),
-    ("strategy.blueGreen.previewReplicaCount", NOT_YET, "remove it; the new revision has all of its pods"),
-    ("strategy.blueGreen.postPromotionAnalysis", NOT_YET, "use prePromotionAnalysis"),
     ("strategy.blueGreen.scaleDownDelayRevisionLimit", NOT_YET, REMOVE),
     ("strategy.blueGreen.maxUnavailable", NOT_YET, "remove it; only restarts would use it"),
 ];
