@@ -16,7 +16,7 @@ use crate::core::traffic::root::{Child, Root};
 use crate::core::traffic::{ingress, names};
 use std::collections::BTreeMap;
 
-/// Id of the question what Traefik serves.
+/// Start of the id of the question what Traefik serves.
 const ROUTES: &str = "routes";
 
 /// The routing of one Rollout as it was seen.
@@ -140,11 +140,13 @@ impl<'a> Routing<'a> {
         if agreed(Some(&status)) && status.instances.is_empty() {
             return;
         }
-        let expected = self.expected();
+        let expected = self.expected(&pass.f.whose.namespace);
         let services = [vec![expected.root.clone()], expected.addresses.keys().cloned().collect()].concat();
         let routers = expected.routers.clone();
-        pass.ask.push(Question { id: ROUTES.to_owned(), ask: Ask::Routes { services, routers } });
-        let readings = match pass.f.observed.answers.get(ROUTES).map(|a| &a.what) {
+        // The names are part of the id: other names are another question, and an answer about the old ones is none to it.
+        let id = format!("{ROUTES} {} {}", services.join(","), routers.join(","));
+        pass.ask.push(Question { id: id.clone(), ask: Ask::Routes { services, routers } });
+        let readings = match pass.f.observed.answers.get(&id).map(|a| &a.what) {
             Some(Told::Routes(readings)) => readings.as_slice(),
             _ => &[],
         };
@@ -184,9 +186,8 @@ impl<'a> Routing<'a> {
         self.row.is_some() && want.canary == Some(percent) && stable && canary
     }
 
-    fn expected(&self) -> Expected {
-        let namespace = self.row.map(|r| r.meta.namespace.clone()).unwrap_or_default();
-        let child = |c: &Child| names::child(&namespace, &c.service, &c.port);
+    fn expected(&self, namespace: &str) -> Expected {
+        let child = |c: &Child| names::child(namespace, &c.service, &c.port);
         let (stable, canary) = (child(&self.root.stable), child(&self.root.canary));
         let addresses =
             |ends: &Endpoints| Addresses { must: ends.ready.keys().cloned().collect(), may: ends.others.clone() };
@@ -196,7 +197,7 @@ impl<'a> Routing<'a> {
             behind.insert(canary.clone(), addresses(&self.canary_ends));
         }
         Expected {
-            root: names::traefik_service(&namespace, &self.root.name),
+            root: names::traefik_service(namespace, &self.root.name),
             children: vec![(stable, 100 - percent), (canary, percent)],
             addresses: behind,
             routers: self.layers.iter().flat_map(|l| l.routers.clone()).collect(),
