@@ -22,8 +22,8 @@ use crate::process;
 pub const NODE_ADDRESS: &str = "10.10.0.1";
 /// Addresses of Services.
 const SERVICES: &str = "10.96.0.0/16";
-/// 60 s: 3 s are usual, a machine that builds beside it takes ten times that.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// 3 min: 3 s are usual, a machine that builds beside it takes twenty times that.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What the starter tells process 1, in `node.json` of the run folder.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use bed::cache::Cache;
 use bed::debian::Unpacked;
 use bed::failure::{Failure, Result};
-use bed::{init, node, programs, say};
+use bed::{init, manifests, node, programs, say};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -45,7 +45,9 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
                 ["--name", name] => Some((*name).to_owned()),
                 _ => None,
             };
-            let running = node::up(&cache, &node::Options { name, owned: false })?;
+            let mut running = node::up(&cache, &node::Options { name, owned: false })?;
+            manifests::push_images(&cache, &mut running.cluster)?;
+            manifests::apply(&cache, &running.cluster)?;
             say::line(&format!("run folder {}", running.cluster.run.display()));
         }
         ["down", name] => node::down(&Cache::open()?, name)?,

@@ -1,1 +1,68 @@
-//! manifests
+//! What runs in the cluster before Tidegate does: Traefik with its CRDs, Prometheus, Gitea.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::cache::{self, Cache};
+use crate::cluster::Cluster;
+use crate::failure::Result;
+use crate::images::{push, recipes};
+use crate::{process, programs, say};
+
+/// Pushes every image but the product's, and notes their names.
+pub fn push_images(cache: &Cache, cluster: &mut Cluster) -> Result<()> {
+    let step = say::Step::begin("pushing the images", "seconds; the registry's storage is kept");
+    push::wait(&cluster.registry, std::time::Duration::from_secs(10))?;
+    for named in recipes::all(cache)? {
+        push::push(&cluster.registry, &named.reference, &named.image)?;
+        cluster.images.insert(named.short, named.reference);
+    }
+    cluster.save()?;
+    step.done();
+    Ok(())
+}
+
+/// Builds and pushes the product's image, and returns its reference.
+pub fn push_product(cache: &Cache, cluster: &mut Cluster) -> Result<String> {
+    let named = recipes::product(cache)?;
+    push::push(&cluster.registry, &named.reference, &named.image)?;
+    cluster.images.insert(named.short, named.reference.clone());
+    cluster.save()?;
+    say::line(&format!("pushed {}", named.reference));
+    Ok(named.reference)
+}
+
+/// Applies the CRDs of Traefik and everything in `manifests/`, and waits until it is available.
+pub fn apply(cache: &Cache, cluster: &Cluster) -> Result<()> {
+    let step = say::Step::begin("starting Traefik, Prometheus and Gitea", "about 10 s");
+    let crds = programs::traefik_crds(cache)?;
+    kubectl(cluster, "applying Traefik's CRDs", &["apply", "--server-side", "-f"], Some(&crds))?;
+    kubectl(
+        cluster,
+        "applying e2e/bed/manifests",
+        &["apply", "--server-side", "-f"],
+        Some(&cache::source().join("manifests")),
+    )?;
+    for (namespace, deployment) in [("traefik", "traefik"), ("monitoring", "prometheus"), ("gitea", "gitea")] {
+        let what = format!("waiting for {namespace}/{deployment}");
+        let name = format!("deployment/{deployment}");
+        kubectl(cluster, &what, &["rollout", "status", "--timeout=300s", "-n", namespace, &name], None).map_err(
+            |f| {
+                f.remedy(format!(
+                    "look: {} --kubeconfig {} -n {namespace} describe pods",
+                    cluster.kubectl().display(),
+                    cluster.kubeconfig.display()
+                ))
+            },
+        )?;
+    }
+    step.done();
+    Ok(())
+}
+
+fn kubectl(cluster: &Cluster, what: &str, arguments: &[&str], file: Option<&Path>) -> Result<String> {
+    process::output(
+        what,
+        Command::new(cluster.kubectl()).arg("--kubeconfig").arg(&cluster.kubeconfig).args(arguments).args(file),
+    )
+}

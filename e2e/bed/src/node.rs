@@ -28,8 +28,8 @@ use crate::lock::Lock;
 use crate::programs::{self, Program};
 use crate::{images::oci::hex, process, say, template};
 
-/// 90 s: process 1 gives up after 60 by itself and says why.
-const START: Duration = Duration::from_secs(90);
+/// Process 1 gives up before, by itself, and says why.
+const START: Duration = Duration::from_secs(240);
 /// 20 s: two are usual; more means that a process hangs in the kernel.
 const END: Duration = Duration::from_secs(20);
 

@@ -93,6 +93,7 @@ pub const NODE: &[Program] = &[
     go("host-local", "cni", "github.com/containernetworking/plugins/plugins/ipam/host-local", "", 2),
     go("coredns", "coredns", ".", "", 60),
     go("pki", "pki", ".", "", 2),
+    go("helm", "helm", "helm.sh/helm/v4/cmd/helm", "", 60),
 ];
 
 /// What runs in pods.
