@@ -9,6 +9,7 @@ use crate::cluster::client::ConnectError;
 use crate::cluster::events::Events;
 use crate::cluster::lease::{Candidate, Ended};
 use crate::cluster::{Client, KubeApi, watch};
+use crate::controllers::pusher::GitPusher;
 use crate::controllers::questions::Workers;
 use crate::controllers::rooms::Rooms;
 use crate::controllers::secrets::ClusterSecrets;
@@ -124,10 +125,15 @@ pub async fn run(settings: Settings) -> Result<(), SuperviseError> {
         ..MirrorConfig::default()
     };
     let mirrors = Arc::new(Mirrors::new(mirrors, Arc::new(ClusterSecrets(client.clone()))));
+    let pusher = Box::new(GitPusher(mirrors.clone()));
     let rooms = Arc::new(Rooms::new(client.clone(), traefik, Measurer::new(settings.measure)?, mirrors));
     let controller = Arc::new(Controller {
         desk: Workers::new(rooms, world.clone(), wakeups.clone(), metrics.clone()),
-        executor: Executor { api: KubeApi::new(client.clone(), events, None), faults, metrics: metrics.clone() },
+        executor: Executor {
+            api: KubeApi::new(client.clone(), events, Some(pusher)),
+            faults,
+            metrics: metrics.clone(),
+        },
         world,
     });
 

@@ -7,6 +7,7 @@
 pub mod analysis_run;
 pub mod kind;
 pub mod pass;
+pub mod pusher;
 pub mod questions;
 pub mod queue;
 pub mod refused;

@@ -268,7 +268,7 @@ impl Inner {
             url::Url::parse(url.as_str())
                 .ok()
                 .filter(|u| http::check_host(u).is_ok())
-                .ok_or_else(|| format!("{url}: an address of this machine or its links is no git server for tenants; use the server's name, or let an administrator start the controller with --allow-local-git-addresses"))?;
+                .ok_or_else(|| format!("{url}: an address of this machine or its links is no git server for tenants; use the server's name, or let an administrator start the controller with --allow-local-repositories"))?;
         }
         Ok(url)
     }
