@@ -1,6 +1,6 @@
 //! The forge, by its API: who there is, what they may do.
 
-use crate::cluster::ForgeAccess;
+use crate::cluster::Forge as Access;
 use anyhow::Context;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// The forge and its administrator.
 #[derive(Debug, Clone)]
 pub struct Forge {
-    access: ForgeAccess,
+    access: Access,
     http: reqwest::Client,
 }
 
@@ -46,7 +46,7 @@ impl Repository {
 impl Forge {
     /// # Errors
     /// When no client can be made.
-    pub fn new(access: &ForgeAccess) -> anyhow::Result<Self> {
+    pub fn new(access: &Access) -> anyhow::Result<Self> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy().build()?;
         Ok(Self { access: access.clone(), http })
@@ -59,7 +59,7 @@ impl Forge {
         path: &str,
         body: &Value,
     ) -> anyhow::Result<(StatusCode, Value)> {
-        let url = format!("{}/api/v1{path}", self.access.url);
+        let url = format!("{}/api/v1{path}", self.access.endpoint.url);
         let answer = self
             .http
             .request(method.clone(), &url)
@@ -108,8 +108,8 @@ impl Forge {
         Ok(Repository {
             owner: owner.user.clone(),
             name: name.to_owned(),
-            here: format!("{}{path}", self.access.url),
-            cluster_url: format!("{}{path}", self.access.cluster_url),
+            here: format!("{}{path}", self.access.endpoint.url),
+            cluster_url: format!("{}{path}", self.access.endpoint.cluster_url),
         })
     }
 

@@ -8,8 +8,10 @@
 //! stand        a namespace of its own for each scenario, cleaned up after it
 //! objects      what is applied, as the JSON that goes over the wire
 //! wait         waits on watches, which print what they saw when it does not come
+//! timeline     every state of an object with the time at which it was seen
 //! generator/   requests, each recorded with who answered it; shares and failures follow from the records
 //! gitea, clone the forge and a working copy, as a developer has them
+//! origin       a repository, its developer, and the Application that follows it
 //! traefik      the router's own word: its API and its access log
 //! evidence     all that is needed to understand a failure, in one folder
 //! install      the product into the cluster, through its chart
@@ -25,8 +27,10 @@ pub mod generator;
 pub mod gitea;
 pub mod install;
 pub mod objects;
+pub mod origin;
 pub mod report;
 pub mod scenarios;
 pub mod stand;
+pub mod timeline;
 pub mod traefik;
 pub mod wait;

@@ -73,13 +73,13 @@ struct Place {
 }
 
 impl Place {
-    fn access(&self) -> anyhow::Result<Access> {
+    async fn cluster(&self) -> anyhow::Result<Cluster> {
         if let Some(run) = &self.run {
-            return Ok(Access::of_run(run)?);
+            return Cluster::of_run(run).await;
         }
         match (&self.kubeconfig, &self.registry, &self.entry) {
             (Some(kubeconfig), Some(registry), Some(entry)) => {
-                Ok(Access::foreign(kubeconfig.clone(), registry.clone(), entry.clone()))
+                Cluster::open(Access::foreign(kubeconfig.clone(), registry.clone(), entry.clone())).await
             }
             _ => anyhow::bail!(
                 "no cluster is named: give --run FOLDER of a cluster that bed brought up, or --kubeconfig FILE with \
@@ -89,7 +89,7 @@ impl Place {
     }
 
     async fn open(&self) -> anyhow::Result<(Cluster, Install)> {
-        let cluster = Cluster::open(self.access()?).await?;
+        let cluster = self.cluster().await?;
         let install = Install::shared(&self.image);
         if !self.no_install {
             install.run(&cluster, &self.chart).await?;

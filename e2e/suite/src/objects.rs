@@ -145,23 +145,28 @@ impl App {
         })
     }
 
-    /// Errors of the canary's Service as Prometheus has them from Traefik: the template named `errors`.
-    pub fn error_analysis(&self, prometheus: &str) -> Value {
-        let of = |codes: &str| {
-            format!(
-                "sum(increase(traefik_service_requests_total{{service=~\"{}-{}-.*\"{codes}}}[10s]))",
-                self.namespace,
-                self.canary()
-            )
+    /// What Prometheus has from Traefik about the canary's Service, errors and time: the template named `requests`.
+    pub fn analysis(&self, prometheus: &str) -> Value {
+        let of = |metric: &str, codes: &str| {
+            let services = format!("{}-{}-.*", self.namespace, self.canary());
+            format!("sum(increase(traefik_service_{metric}{{service=~\"{services}\"{codes}}}[10s]))")
         };
-        let query = format!("({} or vector(0)) / ({} > 0)", of(",code=~\"5..\""), of(""));
-        json!({
-            "apiVersion": "tidegate.dev/v1alpha1", "kind": "AnalysisTemplate", "metadata": self.meta("errors"),
-            "spec": {"metrics": [{
-                "name": "errors", "interval": "2s", "count": 5, "failureLimit": 1,
-                "successCondition": "result[0] <= 0.02",
+        let errors =
+            format!("({} or vector(0)) / ({} > 0)", of("requests_total", ",code=~\"5..\""), of("requests_total", ""));
+        let time =
+            format!("{} / ({} > 0)", of("request_duration_seconds_sum", ""), of("request_duration_seconds_count", ""));
+        let metric = |name: &str, query: &str, condition: &str| {
+            json!({
+                "name": name, "interval": "2s", "count": 4, "failureLimit": 1, "successCondition": condition,
                 "provider": {"prometheus": {"address": prometheus, "query": query}}
-            }]}
+            })
+        };
+        json!({
+            "apiVersion": "tidegate.dev/v1alpha1", "kind": "AnalysisTemplate", "metadata": self.meta("requests"),
+            "spec": {"metrics": [
+                metric("errors", &errors, "result[0] <= 0.02"),
+                metric("time", &time, "result[0] <= 0.25")
+            ]}
         })
     }
 
@@ -223,7 +228,8 @@ pub fn credential(namespace: &str, name: &str, user: &str, password: &str) -> Va
     json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/basic-auth",
         "metadata": {"namespace": namespace, "name": name},
-        "stringData": {"username": user, "password": password}
+        // The forge of a test cluster speaks plain http on a network of its own.
+        "stringData": {"username": user, "password": password, "allowPlainHttp": "true"}
     })
 }
 

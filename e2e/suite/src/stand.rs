@@ -79,21 +79,29 @@ impl Stand {
         }
     }
 
-    /// Starts requests once the app answers them at all.
+    /// Waits until the app answers users at all.
     ///
     /// # Errors
     /// When it does not within [`SETTLE`].
-    pub async fn traffic(&self, load: Load) -> anyhow::Result<Generator> {
-        wait::poll(SETTLE, &format!("a signed answer for {}", self.app.host), || async {
-            let probe = Generator::start(self.target(), Load { keep_alive: 4, paced: 0, ..load });
-            probe.more(8).await;
+    pub async fn answering(&self) -> anyhow::Result<()> {
+        wait::poll(SETTLE, &format!("signed answers for {}", self.app.host), || async {
+            let probe = Generator::start(self.target(), Load { keep_alive: 4, paced: 0, ..Load::STANDARD });
+            probe.more(12).await;
             let records = probe.stop().await;
             match records.iter().find(|r| !r.signed || r.status != 200) {
                 Some(bad) => Err(format!("status {} {:?}", bad.status, bad.trouble)),
                 None => Ok(()),
             }
         })
-        .await?;
+        .await
+    }
+
+    /// Starts requests once the app answers them.
+    ///
+    /// # Errors
+    /// When it does not within [`SETTLE`].
+    pub async fn traffic(&self, load: Load) -> anyhow::Result<Generator> {
+        self.answering().await?;
         Ok(Generator::start(self.target(), load))
     }
 

@@ -1,6 +1,7 @@
 //! The verbs of the API server that scenarios use, on plain JSON.
 
 use super::{Access, Kind};
+use bed::forward::Forward;
 use futures::AsyncBufReadExt;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
@@ -22,11 +23,16 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub struct Cluster {
     pub access: Arc<Access>,
     client: Client,
+    /// Open as long as a copy of this is.
+    forwards: Arc<Vec<Forward>>,
 }
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cluster").field("access", &self.access).finish_non_exhaustive()
+        f.debug_struct("Cluster")
+            .field("access", &self.access)
+            .field("forwards", &self.forwards)
+            .finish_non_exhaustive()
     }
 }
 
@@ -64,7 +70,11 @@ impl Cluster {
             &KubeConfigOptions::default(),
         )
         .await?;
-        Ok(Self { client: Client::try_from(config)?, access: Arc::new(access) })
+        Ok(Self { client: Client::try_from(config)?, access: Arc::new(access), forwards: Arc::default() })
+    }
+
+    pub(super) fn holding(self, forwards: Vec<Forward>) -> Self {
+        Self { forwards: Arc::new(forwards), ..self }
     }
 
     pub(crate) fn client(&self) -> Client {

@@ -10,34 +10,30 @@ mod kind;
 pub use api::{ApiError, Cluster};
 pub use kind::Kind;
 
-use serde::Deserialize;
+use bed::forward::Forward;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// What is known of a cluster before the first request to it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Access {
-    /// Path of the kubeconfig.
     pub kubeconfig: PathBuf,
     /// Where images are pushed from here, as `host:port`.
     pub registry: String,
     /// The router's entry point for users as seen from here: `http://127.0.0.1:38080`.
     pub entry: String,
-    /// The forge as seen from here, and who administers it. Without it the scenarios about git do not run.
-    #[serde(default)]
-    pub forge: Option<ForgeAccess>,
-    /// Prometheus as seen from here, for people, and as seen from pods, for analysis.
-    #[serde(default)]
+    /// The forge and its administrator. Without it the scenarios about git fail, and say so.
+    pub forge: Option<Forge>,
+    /// Prometheus. Without it the scenarios about analysis fail, and say so.
     pub prometheus: Option<Endpoint>,
     /// Folder of kubectl and helm; empty takes those of the PATH.
-    #[serde(default)]
     pub tools: PathBuf,
     /// Namespace of the router's pods.
-    #[serde(default = "traefik")]
     pub traefik_namespace: String,
 }
 
 /// A server in the cluster.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// As seen from here: `http://127.0.0.1:39090`.
     pub url: String,
@@ -45,53 +41,15 @@ pub struct Endpoint {
     pub cluster_url: String,
 }
 
-/// The forge of a cluster.
-#[derive(Debug, Clone, Deserialize)]
-pub struct ForgeAccess {
-    /// As seen from here: `http://127.0.0.1:33000`.
-    pub url: String,
-    /// As seen from pods: `http://10.96.0.30:3000`.
-    pub cluster_url: String,
+/// The forge of a cluster, and who administers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forge {
+    pub endpoint: Endpoint,
     pub user: String,
     pub password: String,
 }
 
-fn traefik() -> String {
-    "traefik".to_owned()
-}
-
-/// Why a cluster could not be opened.
-#[derive(Debug)]
-pub struct OpenError {
-    path: PathBuf,
-    cause: String,
-}
-
-impl std::fmt::Display for OpenError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{}: {}; name the run folder of a cluster that bed brought up, or a kubeconfig with its registry and entry",
-            self.path.display(),
-            self.cause
-        )
-    }
-}
-
-impl std::error::Error for OpenError {}
-
-impl Access {
-    /// Reads `cluster.json` of a run folder of bed.
-    ///
-    /// # Errors
-    /// When the file is missing, or not as it should be.
-    pub fn of_run(folder: &Path) -> Result<Self, OpenError> {
-        let path = folder.join("cluster.json");
-        let refused = |cause: String| OpenError { path: path.clone(), cause };
-        let text = std::fs::read_to_string(&path).map_err(|e| refused(e.to_string()))?;
-        serde_json::from_str(&text).map_err(|e| refused(e.to_string()))
-    }
-}
+const TRAEFIK: &str = "traefik";
 
 impl Access {
     /// A cluster that others brought up: no forge, no Prometheus, tools from the PATH.
@@ -103,7 +61,59 @@ impl Access {
             forge: None,
             prometheus: None,
             tools: PathBuf::new(),
-            traefik_namespace: traefik(),
+            traefik_namespace: TRAEFIK.to_owned(),
         }
+    }
+}
+
+impl Cluster {
+    /// Opens the cluster whose run folder this is, with forwards to its router, its Prometheus and its forge.
+    ///
+    /// # Errors
+    /// When it is not there, or its router is not.
+    pub async fn of_run(run: &Path) -> anyhow::Result<Self> {
+        let known = bed::cluster::Cluster::open(run).map_err(|e| anyhow::anyhow!("{e}"))?;
+        let mut access = Access::foreign(known.kubeconfig.clone(), known.registry.clone(), String::new());
+        access.tools = run.join("bin");
+        let mut forwards = Vec::new();
+        let bare = Self::open(access.clone()).await?;
+        let (router, open) = bare.reach(&known, TRAEFIK, TRAEFIK).await?.ok_or_else(|| {
+            anyhow::anyhow!(
+                "the cluster {} has no Service {TRAEFIK}/{TRAEFIK}: was it brought up to the end?",
+                known.name
+            )
+        })?;
+        access.entry = router.url;
+        forwards.push(open);
+        if let Some((prometheus, open)) = bare.reach(&known, "monitoring", "prometheus").await? {
+            access.prometheus = Some(prometheus);
+            forwards.push(open);
+        }
+        if let Some((endpoint, open)) = bare.reach(&known, "gitea", "gitea").await? {
+            // As bed's manifest says: an account that exists inside this cluster only.
+            let (user, password) = ("gitea-admin".to_owned(), "gitea-admin".to_owned());
+            access.forge = Some(Forge { endpoint, user, password });
+            forwards.push(open);
+        }
+        Self::open(access).await.map(|cluster| cluster.holding(forwards))
+    }
+
+    /// A forward to the first port of a Service; `None` when there is no such Service.
+    async fn reach(
+        &self,
+        known: &bed::cluster::Cluster,
+        namespace: &str,
+        name: &str,
+    ) -> anyhow::Result<Option<(Endpoint, Forward)>> {
+        let Some(service) = self.get(Kind::SERVICE, namespace, name).await? else { return Ok(None) };
+        let address = service["spec"]["clusterIP"].as_str().unwrap_or_default();
+        let port = service["spec"]["ports"][0]["port"].as_u64().and_then(|p| u16::try_from(p).ok());
+        let (Ok(ip), Some(port)) = (address.parse::<IpAddr>(), port) else {
+            anyhow::bail!("Service {namespace}/{name}: clusterIP {address} cannot be forwarded to")
+        };
+        let target = SocketAddr::new(ip, port);
+        let forward = known.forward(target).map_err(|e| anyhow::anyhow!("{e}"))?;
+        let endpoint = Endpoint { url: format!("http://{}", forward.local()), cluster_url: format!("http://{target}") };
+        Ok(Some((endpoint, forward)))
     }
 }

@@ -4,6 +4,12 @@
 //! ownership G, leadership L of the invariants; rescue R and W as the design has them). They run one after the other: every
 //! write to the router reloads it for all, and shares are measured.
 
+mod analysis;
+pub mod bluegreen;
+mod canary;
+pub mod checks;
+mod sync;
+
 use crate::cluster::Cluster;
 use crate::evidence::Evidence;
 use crate::report::{Entry, Report, Verdict};
@@ -37,7 +43,7 @@ pub struct Scenario {
 
 /// All of them.
 pub fn all() -> Vec<Scenario> {
-    Vec::new()
+    [canary::SCENARIOS, analysis::SCENARIOS, bluegreen::SCENARIOS, sync::SCENARIOS].concat()
 }
 
 /// What of the scenarios is run, and how.
