@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use bed::cache::Cache;
 use bed::debian::Unpacked;
 use bed::failure::{Failure, Result};
-use bed::{init, manifests, node, programs, say};
+use bed::{init, manifests, node, programs, say, verify};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -49,6 +49,24 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
             manifests::push_images(&cache, &mut running.cluster)?;
             manifests::apply(&cache, &running.cluster)?;
             say::line(&format!("run folder {}", running.cluster.run.display()));
+        }
+        ["verify", rest @ ..] => {
+            let mut options = verify::Options::default();
+            let mut rest = rest.iter();
+            while let Some(word) = rest.next() {
+                match (*word, rest.as_slice().first()) {
+                    ("--wide", _) => options.wide = true,
+                    ("--only", Some(name)) => {
+                        options.only.push((*name).to_owned());
+                        rest.next();
+                    }
+                    _ => {
+                        return Err(Failure::new("reading the command", format!("{word} is not known"))
+                            .remedy("cargo verify [--wide] [--only NAME]"));
+                    }
+                }
+            }
+            return verify::run(&options);
         }
         ["down", name] => node::down(&Cache::open()?, name)?,
         ["list"] => {

@@ -1,1 +1,169 @@
-//! verify
+//! `cargo verify`: everything that must pass, part by part, each with its budget and its time.
+//!
+//! Parts go on after one failed, so that one run shows all that is wrong. Where no cluster is possible the rest is run, what was
+//! left out is listed, and the exit code says so.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::cache::{self, Cache};
+use crate::debian::Unpacked;
+use crate::failure::{Doing, Result};
+use crate::{manifests, node, programs, say};
+
+/// Exit code of a run that passed as far as it went, without a cluster.
+const NOT_RUN: u8 = 3;
+
+/// What is run.
+#[derive(Debug, Default, Clone)]
+pub struct Options {
+    /// Every scenario, and longer fuzzing.
+    pub wide: bool,
+    /// Scenarios whose name holds this; all parts but the cluster's are left out then.
+    pub only: Vec<String>,
+}
+
+/// One part, as the report has it.
+#[derive(Debug, Serialize)]
+struct Part {
+    name: &'static str,
+    passed: bool,
+    seconds: f64,
+    budget_seconds: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    parts: Vec<Part>,
+    not_run: Vec<&'static str>,
+}
+
+/// Runs all parts. The exit code is 0 when all passed, 3 when a part could not be run and the others passed.
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let folder = cache::checkout().join("target/verify");
+    fs::create_dir_all(&folder).doing(|| format!("creating {}", folder.display()))?;
+    let mut report = Report { parts: Vec::new(), not_run: Vec::new() };
+    if options.only.is_empty() {
+        for (name, budget, arguments, environment) in cargo_parts(options) {
+            report.parts.push(timed(name, budget, || cargo(&arguments, &environment)));
+        }
+    }
+    if rustix::process::geteuid().is_root() {
+        report.parts.push(timed("real cluster", 600, || on_a_cluster(options)));
+    } else {
+        report.not_run.push("real cluster: needs root for namespaces of its own; run it with sudo");
+    }
+    let path = folder.join("report.json");
+    let text = serde_json::to_string_pretty(&report).doing(|| "writing the report".to_owned())?;
+    fs::write(&path, text).doing(|| format!("writing {}", path.display()))?;
+    Ok(summary(&report, &path))
+}
+
+type Arguments = Vec<&'static str>;
+type Environment = Vec<(&'static str, &'static str)>;
+
+/// The parts that are a call of cargo, with their budgets on a warm machine in seconds.
+fn cargo_parts(options: &Options) -> Vec<(&'static str, u64, Arguments, Environment)> {
+    let fuzz_seconds = if options.wide { "60" } else { "15" };
+    vec![
+        ("format", 10, vec!["fmt", "--all", "--check"], vec![]),
+        ("lints", 110, vec!["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"], vec![]),
+        (
+            "docs",
+            60,
+            vec![
+                "doc",
+                "--quiet",
+                "--no-deps",
+                "--package",
+                "tidegate",
+                "--package",
+                "bed",
+                "--package",
+                "tidegate-e2e",
+            ],
+            vec![("RUSTDOCFLAGS", "--deny warnings")],
+        ),
+        ("unit, property, simulation", 360, vec!["test", "--quiet", "--workspace", "--lib", "--bins"], vec![]),
+        (
+            "fuzzing",
+            60,
+            vec!["test", "--quiet", "--package", "tidegate", "--test", "fuzz"],
+            vec![("TIDEGATE_FUZZ_SECONDS", fuzz_seconds)],
+        ),
+    ]
+}
+
+fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<bool> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).envs(environment.iter().copied()).current_dir(cache::checkout());
+    let status = command.status().doing(|| format!("running cargo {}", arguments.join(" ")))?;
+    Ok(status.success())
+}
+
+/// Brings a cluster up, runs the scenarios on it, and takes it down, whatever came of them.
+fn on_a_cluster(options: &Options) -> Result<bool> {
+    let cache = Cache::open()?;
+    let debian = Unpacked::open(&cache)?;
+    programs::build(&cache, &debian, programs::NODE)?;
+    programs::build(&cache, &debian, programs::IMAGES)?;
+    programs::traefik(&cache)?;
+    programs::traefik_crds(&cache)?;
+    let mut running = node::up(&cache, &node::Options { name: None, owned: true })?;
+    let passed = scenarios(&cache, &mut running, options);
+    running.end(&cache)?;
+    passed
+}
+
+fn scenarios(cache: &Cache, running: &mut node::Running, options: &Options) -> Result<bool> {
+    manifests::push_images(cache, &mut running.cluster)?;
+    manifests::apply(cache, &running.cluster)?;
+    let image = manifests::push_product(cache, &mut running.cluster)?;
+    let run = running.cluster.run.display().to_string();
+    let mut arguments =
+        vec!["run", "--quiet", "--package", "tidegate-e2e", "--", "verify", "--run", &run, "--image", &image];
+    if options.wide {
+        arguments.push("--wide");
+    }
+    for name in &options.only {
+        arguments.extend(["--only", name]);
+    }
+    cargo(&arguments, &[])
+}
+
+fn timed(name: &'static str, budget: u64, part: impl FnOnce() -> Result<bool>) -> Part {
+    say::phase(name);
+    let start = Instant::now();
+    let passed = part().unwrap_or_else(|failure| {
+        eprintln!("\n{failure}");
+        false
+    });
+    let took = start.elapsed();
+    say::line(&format!("{name}: {} in {:.0} s", if passed { "passed" } else { "FAILED" }, took.as_secs_f64()));
+    Part { name, passed, seconds: took.as_secs_f64(), budget_seconds: budget }
+}
+
+fn summary(report: &Report, path: &PathBuf) -> ExitCode {
+    println!("\n{:<30} {:>8} {:>10} {:>10}", "part", "", "seconds", "budget");
+    for part in &report.parts {
+        let over = Duration::from_secs_f64(part.seconds) > Duration::from_secs(part.budget_seconds);
+        let verdict = if part.passed { "passed" } else { "FAILED" };
+        let note = if over { "  over (a first run builds what later ones have)" } else { "" };
+        println!("{:<30} {verdict:>8} {:>10.0} {:>10}{note}", part.name, part.seconds, part.budget_seconds);
+    }
+    for line in &report.not_run {
+        println!("NOT RUN  {line}");
+    }
+    println!("report: {}", path.display());
+    let failed = report.parts.iter().filter(|p| !p.passed).count();
+    println!("{} passed, {failed} failed", report.parts.len() - failed);
+    match (failed, report.not_run.is_empty()) {
+        (0, true) => ExitCode::SUCCESS,
+        (0, false) => ExitCode::from(NOT_RUN),
+        _ => ExitCode::FAILURE,
+    }
+}
