@@ -8,12 +8,12 @@ use crate::cluster::cache::Change;
 use crate::cluster::client::ConnectError;
 use crate::cluster::events::Events;
 use crate::cluster::lease::{Candidate, Ended};
-use crate::cluster::{Client, KubeApi, watch};
+use crate::cluster::{Client, KubeApi, Objects, watch};
 use crate::controllers::pusher::GitPusher;
 use crate::controllers::questions::Workers;
 use crate::controllers::rooms::Rooms;
 use crate::controllers::secrets::ClusterSecrets;
-use crate::controllers::{Controller, Wakeups, World, routes, run as passes};
+use crate::controllers::{Controller, Home, Wakeups, World, routes, run as passes};
 use crate::execute::Executor;
 use crate::execute::faults::{FaultPlanError, Faults};
 use crate::git::{MirrorConfig, Mirrors};
@@ -87,7 +87,9 @@ pub async fn run(settings: Settings) -> Result<(), SuperviseError> {
     let asked_to_stop = until_asked(&stop)?;
 
     let metrics = Arc::new(Metrics::default());
-    let world = Arc::new(World::default());
+    let home = settings.lease_namespace.clone().unwrap_or_else(|| client.kube().default_namespace().to_owned());
+    let home = Home { controller: format!("tidegate/{home}"), namespace: home };
+    let world = Arc::new(World { home: home.clone(), ..World::default() });
     let started = crate::clock::now().as_microsecond();
     let wakeups = Arc::new(Wakeups::new(started.unsigned_abs()));
     let mut tasks = Tasks::default();
@@ -126,7 +128,8 @@ pub async fn run(settings: Settings) -> Result<(), SuperviseError> {
     };
     let mirrors = Arc::new(Mirrors::new(mirrors, Arc::new(ClusterSecrets(client.clone()))));
     let pusher = Box::new(GitPusher(mirrors.clone()));
-    let rooms = Arc::new(Rooms::new(client.clone(), traefik, Measurer::new(settings.measure)?, mirrors));
+    let objects = Objects::new(client.clone(), settings.namespaces.clone());
+    let rooms = Arc::new(Rooms::new(client.clone(), traefik, Measurer::new(settings.measure)?, mirrors, objects));
     let controller = Arc::new(Controller {
         desk: Workers::new(rooms, world.clone(), wakeups.clone(), metrics.clone()),
         executor: Executor {
@@ -138,7 +141,7 @@ pub async fn run(settings: Settings) -> Result<(), SuperviseError> {
     });
 
     let candidate = Candidate {
-        namespace: settings.lease_namespace.unwrap_or_else(|| client.kube().default_namespace().to_owned()),
+        namespace: home.namespace,
         client,
         name: settings.lease_name,
         identity: format!("{}_{started:x}", settings.instance),

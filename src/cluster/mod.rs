@@ -6,15 +6,19 @@
 
 pub mod cache;
 pub mod client;
+mod dry_run;
 pub mod events;
 mod kube_api;
 pub mod lease;
+mod objects;
 pub mod pods;
 pub mod watch;
 pub mod write;
 
 pub use cache::{Cache, Caches, Held, NotYet};
 pub use client::Client;
+pub use dry_run::dry_run_apply;
 pub use kube_api::{KubeApi, Pusher, dry_run_create};
 pub use lease::Tenure;
+pub use objects::Objects;
 pub use write::{Api, Became, WriteError, Written};

@@ -47,8 +47,11 @@ fn plan<K: Kind>(world: &World, key: &Key, now: Timestamp) -> Result<(Plan, bool
 }
 
 /// Every kind: one line each.
-pub const KINDS: &[KindEntry] =
-    &[KindEntry::of::<super::rollout::Rollout>(), KindEntry::of::<super::analysis_run::AnalysisRun>()];
+pub const KINDS: &[KindEntry] = &[
+    KindEntry::of::<super::rollout::Rollout>(),
+    KindEntry::of::<super::analysis_run::AnalysisRun>(),
+    KindEntry::of::<super::application::Application>(),
+];
 
 /// What is to be done about a key, and whether its object is there; `None` for a key of no kind.
 ///

@@ -5,6 +5,7 @@
 //! Nothing that decides enters here, and nothing that speaks to the network.
 
 pub mod analysis_run;
+pub mod application;
 pub mod kind;
 pub mod pass;
 pub mod pusher;
@@ -22,4 +23,4 @@ pub use kind::{KINDS, Kind, KindEntry};
 pub use pass::{Controller, Next, Passed};
 pub use questions::Desk;
 pub use run::Wakeups;
-pub use world::World;
+pub use world::{Home, World};

@@ -63,6 +63,7 @@ impl<A: Api, D: Desk> Controller<A, D> {
         if !exists && plan == Plan::default() {
             self.world.refused.forget(key);
             self.world.caches.own_writes.forget(key);
+            self.world.applied.forget(key);
             return Passed { next: Next::Forget, lane };
         }
         let lane_now = lane.max(plan.lane());
@@ -113,7 +114,9 @@ impl<A: Api, D: Desk> Controller<A, D> {
     ) -> Result<(), WriteError> {
         let outcome: Result<Written, WriteError> = self.executor.effect(tenure, lane, key, effect).await;
         self.world.refused.note(key, &effect.target(), effect.why, outcome.as_ref().map(|_| ()), now);
-        self.world.caches.wrote(key, &outcome?);
+        let written = outcome?;
+        self.world.applied.wrote(key, &written);
+        self.world.caches.wrote(key, &written);
         Ok(())
     }
 }

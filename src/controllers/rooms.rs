@@ -2,13 +2,13 @@
 //!
 //! An arm may tell once and end, or tell again and again until it is dropped: a question that is no longer asked drops it.
 
-use crate::cluster::{Client, WriteError, dry_run_create, pods};
+use crate::cluster::{Client, Objects, WriteError, dry_run_apply, dry_run_create, pods};
 use crate::core::object::ResourceType;
 use crate::core::question::{ApiRefusal, Ask, Told};
 use crate::git::Mirrors;
 use crate::measure::Measurer;
 use crate::traefik::Traefik;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -19,6 +19,8 @@ const READS: usize = 16;
 const PODS_EVERY: Duration = Duration::from_secs(1);
 /// Before a question that nobody could answer is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// Before an answer that others may have made untrue (rights, quotas, definitions) is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// The rooms of the rim that answer. Shared by all workers.
 #[derive(Debug)]
@@ -27,12 +29,13 @@ pub struct Rooms {
     pub traefik: Traefik,
     pub measurer: Measurer,
     pub mirrors: Arc<Mirrors>,
+    pub objects: Objects,
     reads: Semaphore,
 }
 
 impl Rooms {
-    pub fn new(client: Client, traefik: Traefik, measurer: Measurer, mirrors: Arc<Mirrors>) -> Self {
-        Self { client, traefik, measurer, mirrors, reads: Semaphore::new(READS) }
+    pub fn new(client: Client, traefik: Traefik, measurer: Measurer, mirrors: Arc<Mirrors>, objects: Objects) -> Self {
+        Self { client, traefik, measurer, mirrors, objects, reads: Semaphore::new(READS) }
     }
 
     /// Answers through `tell` until there is no more to say.
@@ -67,10 +70,66 @@ impl Rooms {
             },
             Ask::Source(question) => self.mirrors.follow(&question, tell).await,
             Ask::Render(question) => self.mirrors.render(&question, tell).await,
-            Ask::DryRunApply { .. } | Ask::Kinds { .. } | Ask::Objects { .. } => {
-                tracing::error!("no room answers this question yet");
-            }
+            Ask::DryRunApply { object, actor } => loop {
+                let answer = {
+                    let _read = self.reads.acquire().await.expect("the semaphore is never closed");
+                    dry_run_apply(&self.client, &object, &actor).await
+                };
+                // In sync stays so for as long as the question is the same; all else may change by others' doing.
+                let again = match answer {
+                    Ok(would) => {
+                        let in_sync = would.uid.is_some() && would.changes.is_empty();
+                        tell(Told::DryApplied(Ok(Arc::new(would))));
+                        if in_sync {
+                            return;
+                        }
+                        LOOK_AGAIN
+                    }
+                    Err(error) => match definite(error) {
+                        Ok(refusal) => {
+                            tell(Told::DryApplied(Err(refusal)));
+                            LOOK_AGAIN
+                        }
+                        Err(error) => {
+                            tracing::debug!(%error, "a dry run was not answered; asking again");
+                            ASK_AGAIN
+                        }
+                    },
+                };
+                tokio::time::sleep(again).await;
+            },
+            Ask::Kinds { kinds } => loop {
+                let again = match self.kinds(&kinds).await {
+                    Ok(found) => {
+                        let all = found.values().all(Option::is_some);
+                        tell(Told::Kinds(Arc::new(found)));
+                        if all { LOOK_AGAIN } else { ASK_AGAIN }
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "discovery was not answered; asking again");
+                        ASK_AGAIN
+                    }
+                };
+                tokio::time::sleep(again).await;
+            },
+            Ask::Objects { resources, label } => self.objects.answer(&resources, &label, tell).await,
         }
+    }
+
+    async fn kinds(
+        &self,
+        kinds: &BTreeSet<(String, String)>,
+    ) -> Result<BTreeMap<(String, String), Option<ResourceType>>, WriteError> {
+        let mut found = BTreeMap::new();
+        for (api_version, kind) in kinds {
+            let resource = match self.client.resolve(api_version, kind).await {
+                Ok(resource) => Some(resource),
+                Err(WriteError::Refused(_)) => None,
+                Err(error) => return Err(error),
+            };
+            found.insert((api_version.clone(), kind.clone()), resource);
+        }
+        Ok(found)
     }
 
     async fn pods(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Result<Told, WriteError> {

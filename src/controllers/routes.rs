@@ -20,6 +20,12 @@ pub fn keys(caches: &Caches, change: &Change) -> Vec<(Key, Lane)> {
         // Others that name the same Service are told by their own passes; what a gone Rollout left is its own key's matter.
         return keys;
     }
+    if target.resource == ResourceType::APP_PROJECT {
+        let applications = caches.applications.all().into_iter();
+        let key = |a: &crate::core::row::ApplicationRow| a.target();
+        keys.extend(applications.map(|a| (key(&a), Lane::Normal)));
+        return keys;
+    }
     let rollouts = if ACROSS_NAMESPACES.contains(&target.resource.kind.as_ref()) {
         caches.rollouts.all()
     } else {
