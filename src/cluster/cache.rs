@@ -195,7 +195,14 @@ impl<R: Row> Cache<R> {
         change(row, true)
     }
 
-    /// What keeps a stream from going on; it goes with the next complete list or event.
+    /// A stream that was complete once goes on again: its trouble is over.
+    pub fn calm(&self, scope: &Scope) {
+        if let Some(stream) = self.write().streams.get_mut(scope).filter(|s| s.completed > 0) {
+            stream.trouble = None;
+        }
+    }
+
+    /// What keeps a stream from going on; it goes with the next complete list or event, or when it is calm.
     pub fn trouble(&self, scope: &Scope, what: String) {
         self.write().streams.entry(scope.clone()).or_default().trouble = Some(what);
     }

@@ -107,3 +107,16 @@ fn l4_a_cache_is_synced_when_every_declared_stream_has_listed() {
     caches.services.end_list(&Some("b".into()), Timestamp::UNIX_EPOCH);
     assert!(caches.services.is_synced());
 }
+
+#[test]
+fn trouble_of_a_watch_that_goes_on_in_silence_is_over_and_that_of_one_never_listed_is_not() {
+    let caches = listed(&[]);
+    caches.services.trouble(&None, "429".into());
+    caches.services.calm(&None);
+    assert_eq!(caches.services.states()[0].trouble, None);
+    let fresh = Caches::default();
+    fresh.services.declare(None);
+    fresh.services.trouble(&None, "429".into());
+    fresh.services.calm(&None);
+    assert_eq!(fresh.services.states()[0].trouble.as_deref(), Some("429"));
+}
