@@ -34,6 +34,14 @@ impl Failure {
         self
     }
 
+    /// Follows a folder of logs that was moved.
+    #[must_use]
+    pub fn moved(mut self, from: &Path, to: &Path) -> Self {
+        self.why = self.why.replace(&from.display().to_string(), &to.display().to_string());
+        self.log = self.log.map(|log| log.strip_prefix(from).map_or(log.clone(), |rest| to.join(rest)));
+        self
+    }
+
     /// Adds where the full output is.
     #[must_use]
     pub fn log(mut self, log: &Path) -> Self {
@@ -66,5 +74,17 @@ pub trait Doing<T> {
 impl<T, E: fmt::Display> Doing<T> for std::result::Result<T, E> {
     fn doing(self, what: impl FnOnce() -> String) -> Result<T> {
         self.map_err(|e| Failure::new(what(), e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_its_logs_where_they_are_now() {
+        let failure = Failure::new("starting", "see /run/x/log/etcd.log").log(Path::new("/run/x/log/init.log"));
+        let text = failure.moved(Path::new("/run/x/log"), Path::new("/kept")).to_string();
+        assert_eq!(text, "starting: see /kept/etcd.log\n  full output: /kept/init.log");
     }
 }

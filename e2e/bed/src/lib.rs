@@ -12,6 +12,7 @@ pub mod cgroup;
 pub mod check;
 pub mod cluster;
 pub mod debian;
+pub mod demo;
 pub mod failure;
 pub mod forward;
 pub mod images;

