@@ -81,10 +81,16 @@ impl Client {
         self.kube.clone()
     }
 
-    /// Reads one object; `None` when it is not there.
-    pub async fn get(&self, resource: &ResourceType, namespace: &str, name: &str) -> Result<Option<Value>, WriteError> {
+    /// Reads one object as `actor`; `None` when it is not there.
+    pub async fn get(
+        &self,
+        resource: &ResourceType,
+        namespace: &str,
+        name: &str,
+        actor: &Actor,
+    ) -> Result<Option<Value>, WriteError> {
         let request = path(resource, namespace).get(name, &GetParams::default()).map_err(|e| unbuilt(&e))?;
-        match self.send(request, None, DEADLINE).await {
+        match self.send(request, Some(actor), DEADLINE).await {
             Ok(object) => Ok(Some(object)),
             Err(WriteError::Gone(_)) => Ok(None),
             Err(error) => Err(error),

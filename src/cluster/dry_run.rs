@@ -20,7 +20,7 @@ pub async fn dry_run_apply(client: &Client, object: &Value, actor: &Actor) -> Re
     let manager = Manager::Sync.as_str();
     // The refusal first: who may not apply an object learns nothing about it.
     let applied = client.apply(&resource, object, manager, true, actor, Mode::DryRun, DEADLINE).await?;
-    let live = client.get(&resource, meta("namespace"), meta("name")).await?;
+    let live = client.get(&resource, meta("namespace"), meta("name"), actor).await?;
     let Some(live) = live else { return Ok(WouldApply { uid: None, owner: None, changes: Vec::new() }) };
     let of_live = |value: &Value| value.as_str().map(str::to_owned);
     Ok(WouldApply {

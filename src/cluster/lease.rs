@@ -135,7 +135,7 @@ impl Candidate {
     }
 
     async fn read(&self) -> Result<Option<Value>, WriteError> {
-        self.client.get(&ResourceType::LEASE, &self.namespace, &self.name).await
+        self.client.get(&ResourceType::LEASE, &self.namespace, &self.name, &Actor::Controller).await
     }
 
     /// Whether the lease is ours now. `seen`: the version that was last seen, and since when.

@@ -2,6 +2,7 @@
 
 use crate::cluster::Client;
 use crate::core::object::ResourceType;
+use crate::core::plan::Actor;
 use crate::git::{CredentialError, Credentials, SecretData};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -20,7 +21,7 @@ impl Credentials for ClusterSecrets {
                 name: name.to_owned(),
                 reason,
             };
-            let secret = self.0.get(&ResourceType::SECRET, namespace, name).await;
+            let secret = self.0.get(&ResourceType::SECRET, namespace, name, &Actor::Controller).await;
             let Some(mut secret) = secret.map_err(|error| unreadable(error.to_string()))? else {
                 return Err(CredentialError::Missing { namespace: namespace.to_owned(), name: name.to_owned() });
             };
