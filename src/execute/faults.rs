@@ -131,10 +131,7 @@ impl Faults {
     pub(super) fn kill(&self) -> Result<Written, WriteError> {
         match self.kill {
             Kill::Simulated => Err(WriteError::Killed),
-            Kill::Process => {
-                tracing::error!("the process ends here by its fault plan");
-                std::process::abort()
-            }
+            Kill::Process => std::process::abort(),
         }
     }
 

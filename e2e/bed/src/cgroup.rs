@@ -113,9 +113,7 @@ impl Layout {
             if left.is_empty() {
                 return true;
             }
-            for group in &left {
-                remove_tree(group);
-            }
+            left.iter().for_each(|group| remove_tree(group));
             thread::sleep(Duration::from_millis(100));
         }
         false

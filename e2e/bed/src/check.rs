@@ -1,7 +1,7 @@
 //! What the machine has and lacks for a cluster, found out before anything is built.
 //!
 //! Rule: looking changes nothing that stays; nothing is installed. Each lack comes with the command or the setting that ends it.
-//! Only with `CI=true`, on a machine that is thrown away, may the package manager be called.
+//! Only with `CI=true`, on a machine that is thrown away, may [`install`] call the package manager.
 
 use std::fs;
 use std::path::Path;
@@ -270,9 +270,7 @@ fn disk(cache: &Cache) -> Item {
     let needed = if built { DISK_WARM_GB } else { DISK_GB };
     let found = match rustix::fs::statvfs(cache.root()) {
         Err(e) => Err(e.to_string()),
-        Ok(stat) => {
-            enough((stat.f_bavail * stat.f_frsize) >> 30, needed, &format!("free at {}", cache.root().display()))
-        }
+        Ok(stat) => enough(stat.f_bavail * stat.f_frsize >> 30, needed, &format!("free at {}", cache.root().display())),
     };
     item("disk", found, "set TIDEGATE_CACHE to a folder with more room", None)
 }

@@ -23,7 +23,7 @@ pub const NODE_ADDRESS: &str = "10.10.0.1";
 /// Addresses of Services.
 const SERVICES: &str = "10.96.0.0/16";
 /// 3 min: 3 s are usual, a machine that builds beside it takes twenty times that.
-const PATIENCE: Duration = Duration::from_mins(3);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What the starter tells process 1, in `node.json` of the run folder.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -67,7 +67,7 @@ impl Node {
             end_with_the_owner();
         }
         self.cover_the_machine()?;
-        bring_up_the_network()?;
+        self.bring_up_the_network()?;
         self.start_programs(&orders)?;
         fs::write(self.run.join(READY), "").doing(|| "writing ready".to_owned())?;
         self.say("node Ready");
@@ -135,6 +135,19 @@ impl Node {
             }
         }
         Ok(())
+    }
+
+    fn bring_up_the_network(&self) -> Result<()> {
+        let ip = |arguments: &str| {
+            process::output("bringing up the node's network", Command::new("ip").args(arguments.split(' ')))
+        };
+        ip("link set lo up")?;
+        ip("link add node0 type bridge")?;
+        ip(&format!("addr add {NODE_ADDRESS}/24 dev node0"))?;
+        ip("link set node0 up")?;
+        // There is no default route; Service addresses are rewritten before they would leave by this one.
+        ip(&format!("route add {SERVICES} dev node0"))?;
+        fs::write("/proc/sys/net/ipv4/ip_forward", "1").doing(|| "letting the node forward".to_owned())
     }
 
     fn start_programs(&mut self, orders: &Orders) -> Result<()> {
@@ -244,19 +257,6 @@ impl Node {
         self.say(what);
         Ok(())
     }
-}
-
-fn bring_up_the_network() -> Result<()> {
-    let ip = |arguments: &str| {
-        process::output("bringing up the node's network", Command::new("ip").args(arguments.split(' ')))
-    };
-    ip("link set lo up")?;
-    ip("link add node0 type bridge")?;
-    ip(&format!("addr add {NODE_ADDRESS}/24 dev node0"))?;
-    ip("link set node0 up")?;
-    // There is no default route; Service addresses are rewritten before they would leave by this one.
-    ip(&format!("route add {SERVICES} dev node0"))?;
-    fs::write("/proc/sys/net/ipv4/ip_forward", "1").doing(|| "letting the node forward".to_owned())
 }
 
 fn words(text: &str) -> Vec<String> {

@@ -29,7 +29,7 @@ use crate::programs::{self, Program};
 use crate::{images::oci::hex, process, say, template};
 
 /// Process 1 gives up before, by itself, and says why.
-const START: Duration = Duration::from_mins(4);
+const START: Duration = Duration::from_secs(240);
 /// 20 s: two are usual; more means that a process hangs in the kernel.
 const END: Duration = Duration::from_secs(20);
 

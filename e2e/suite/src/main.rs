@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tidegate_e2e::cluster::{Access, Cluster};
+use tidegate_e2e::demo::{self, Options, Plan};
 use tidegate_e2e::install::Install;
 use tidegate_e2e::scenarios::{self, Selection};
 
@@ -37,6 +38,26 @@ enum Command {
         #[arg(long)]
         keep: bool,
     },
+    /// Shows the main job: commits become traffic, a bad one is taken back.
+    Demo {
+        #[command(flatten)]
+        place: Place,
+        /// Ends after the last act; without it the stage stays until Ctrl-C.
+        #[arg(long)]
+        once: bool,
+        /// Where the figures go.
+        #[arg(long)]
+        json: Option<PathBuf>,
+        /// Draws names, weights, the way of failing and ten kills of the controller from this seed.
+        #[arg(long)]
+        chaos: Option<u64>,
+        /// With --chaos: the third version is good too, and nothing may be taken back.
+        #[arg(long, requires = "chaos")]
+        harmless: bool,
+        /// Where the evidence of a failure goes.
+        #[arg(long, default_value = "target/demo/evidence")]
+        evidence: PathBuf,
+    },
     /// Installs the product through its chart.
     Install {
         #[command(flatten)]
@@ -61,9 +82,12 @@ struct Place {
     /// Address of the router's entry point for users: http://host:port
     #[arg(long)]
     entry: Option<String>,
-    /// Image of the product.
-    #[arg(long, default_value = "tidegate.test/tidegate:dev")]
-    image: String,
+    /// Image of the product, which the cluster can pull; the one that bed pushed to its cluster when not given.
+    #[arg(long)]
+    image: Option<String>,
+    /// Builds the product's image and pushes it to bed's cluster first.
+    #[arg(long, requires = "run", conflicts_with = "image")]
+    build: bool,
     /// The chart's folder.
     #[arg(long, default_value = "charts/tidegate")]
     chart: PathBuf,
@@ -88,12 +112,27 @@ impl Place {
         }
     }
 
+    /// The cluster with the product in it.
     async fn open(&self) -> anyhow::Result<(Cluster, Install)> {
-        let cluster = self.cluster().await?;
-        let install = Install::shared(&self.image);
+        let (cluster, install) = self.prepare().await?;
         if !self.no_install {
             install.run(&cluster, &self.chart).await?;
         }
+        Ok((cluster, install))
+    }
+
+    /// The cluster, and how the product gets into it.
+    async fn prepare(&self) -> anyhow::Result<(Cluster, Install)> {
+        let mut cluster = self.cluster().await?;
+        if self.build {
+            cluster.build_product()?;
+        }
+        let image = self.image.as_ref().or(cluster.access.images.get("tidegate"));
+        let install = Install::shared(image.map_or("", String::as_str));
+        anyhow::ensure!(
+            self.no_install || !install.image.is_empty(),
+            "no image of the product is known: give --build or --image"
+        );
         Ok((cluster, install))
     }
 }
@@ -120,6 +159,12 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
             found.write(&report)?;
             println!("{}", found.summary());
             Ok(found.failed == 0)
+        }
+        Command::Demo { place, once, json, chaos, harmless, evidence } => {
+            let plan = chaos.map_or_else(Plan::plain, |seed| Plan::drawn(seed, harmless));
+            let (cluster, install) = place.prepare().await?;
+            let (chart, installed) = (place.chart, place.no_install);
+            demo::run(&cluster, &Options { plan, install, chart, installed, once, json, evidence }).await
         }
         Command::Install { place } => place.open().await.map(|_| true),
         Command::List => {

@@ -116,8 +116,7 @@ fn digest(hash: &[u8]) -> String {
 
 /// Bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
-    let digit = |d: u8| char::from_digit(u32::from(d), 16).expect("four bits are one digit");
-    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// A file that is hashed while it is written.

@@ -157,6 +157,13 @@ impl Cluster {
         self.json(Method::PATCH, &path, "application/merge-patch+json", patch).await
     }
 
+    /// A strategic merge patch of a Deployment's pod template.
+    pub async fn patch_pods(&self, namespace: &str, deployment: &str, pod: &Value) -> Outcome<Value> {
+        let path = format!("{}?fieldManager={MANAGER}", Kind::DEPLOYMENT.path(namespace, deployment));
+        let patch = json!({"spec": {"template": {"spec": pod}}});
+        self.json(Method::PATCH, &path, "application/strategic-merge-patch+json", &patch).await
+    }
+
     /// What `kubectl annotate` does.
     pub async fn annotate(&self, kind: Kind, namespace: &str, name: &str, key: &str, value: &str) -> Outcome<Value> {
         self.merge(kind, namespace, name, &json!({"metadata": {"annotations": {key: value}}})).await

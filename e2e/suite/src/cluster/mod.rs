@@ -11,6 +11,7 @@ pub use api::{ApiError, Cluster};
 pub use kind::Kind;
 
 use bed::forward::Forward;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,10 @@ pub struct Access {
     pub tools: PathBuf,
     /// Namespace of the router's pods.
     pub traefik_namespace: String,
+    /// Run folder of bed, when it is one of bed's clusters.
+    pub run: Option<PathBuf>,
+    /// Images that were pushed, by short name.
+    pub images: BTreeMap<String, String>,
 }
 
 /// A server in the cluster.
@@ -62,6 +67,8 @@ impl Access {
             prometheus: None,
             tools: PathBuf::new(),
             traefik_namespace: TRAEFIK.to_owned(),
+            run: None,
+            images: BTreeMap::new(),
         }
     }
 }
@@ -75,6 +82,8 @@ impl Cluster {
         let known = bed::cluster::Cluster::open(run).map_err(|e| anyhow::anyhow!("{e}"))?;
         let mut access = Access::foreign(known.kubeconfig.clone(), known.registry.clone(), String::new());
         access.tools = run.join("bin");
+        access.run = Some(run.to_owned());
+        access.images = known.images.clone();
         let mut forwards = Vec::new();
         let bare = Self::open(access.clone()).await?;
         let (router, open) = bare.reach(&known, TRAEFIK, TRAEFIK).await?.ok_or_else(|| {
@@ -96,6 +105,24 @@ impl Cluster {
             forwards.push(open);
         }
         Self::open(access).await.map(|cluster| cluster.holding(forwards))
+    }
+
+    /// Builds the product's image from this checkout and pushes it to the cluster.
+    ///
+    /// # Errors
+    /// When it is not one of bed's clusters, or the build fails.
+    pub fn build_product(&mut self) -> anyhow::Result<()> {
+        let failed = |e: bed::failure::Failure| anyhow::anyhow!("{e}");
+        let run = self
+            .access
+            .run
+            .as_deref()
+            .ok_or_else(|| anyhow::anyhow!("only to a cluster of bed is the image pushed"))?;
+        let mut known = bed::cluster::Cluster::open(run).map_err(failed)?;
+        let cache = bed::cache::Cache::open().map_err(failed)?;
+        bed::manifests::push_product(&cache, &mut known).map_err(failed)?;
+        std::sync::Arc::make_mut(&mut self.access).images = known.images;
+        Ok(())
     }
 
     /// A forward to the first port of a Service; `None` when there is no such Service.

@@ -8,6 +8,7 @@ mod analysis;
 pub mod bluegreen;
 mod canary;
 pub mod checks;
+pub mod rescue;
 mod sync;
 
 use crate::cluster::Cluster;
@@ -43,7 +44,7 @@ pub struct Scenario {
 
 /// All of them.
 pub fn all() -> Vec<Scenario> {
-    [canary::SCENARIOS, analysis::SCENARIOS, bluegreen::SCENARIOS, sync::SCENARIOS].concat()
+    [canary::SCENARIOS, analysis::SCENARIOS, bluegreen::SCENARIOS, sync::SCENARIOS, rescue::SCENARIOS].concat()
 }
 
 /// What of the scenarios is run, and how.
