@@ -346,10 +346,32 @@ fn sort(error: kube::Error) -> WriteError {
             WriteError::Throttled(Duration::from_secs(u64::from(seconds)))
         }
         (503, _) => WriteError::Unavailable(message),
+        // An apply whose fields do not fit the kind is answered as an error of the server (measured), with the fields in words.
+        (500, _) if unfit(&message) => {
+            let causes = unfit_causes(&message);
+            WriteError::Refused(ApiRefusal { code: 422, reason: "Invalid".to_owned(), message, causes })
+        }
         // These are also seen after a commit.
         (500 | 502 | 504, _) => WriteError::Unknown(message),
         _ => WriteError::Refused(refusal()),
     }
+}
+
+fn unfit(message: &str) -> bool {
+    ["failed to create typed patch object", "failed to convert new object"]
+        .iter()
+        .any(|start| message.starts_with(start))
+}
+
+/// `…: .spec.replicaz: field not declared in schema`, one or several lines.
+fn unfit_causes(message: &str) -> Vec<(String, String)> {
+    let lines = message.lines().flat_map(|line| line.split_once("): ").map_or(line, |(_, rest)| rest).split(", ."));
+    let cause = |line: &str| {
+        let (field, what) = line.trim().trim_start_matches('.').split_once(": ")?;
+        let path = !field.contains(' ') && field.contains(|c: char| c.is_ascii_lowercase());
+        (path && field != "errors").then(|| (field.to_owned(), what.to_owned()))
+    };
+    lines.filter_map(cause).collect()
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
@@ -384,6 +406,22 @@ mod tests {
         assert_eq!(of(404, "NotFound"), WriteError::Gone("m".into()));
         assert_eq!(of(504, "Timeout"), WriteError::Unknown("m".into()));
         assert!(matches!(of(403, "Forbidden"), WriteError::Refused(r) if r.code == 403));
+    }
+
+    #[test]
+    fn an_apply_with_a_field_that_the_kind_does_not_have_is_a_refusal_and_names_it() {
+        let message = "failed to create typed patch object (shop/web; apps/v1, Kind=Deployment): .spec.replicaz: field not declared in schema";
+        let WriteError::Refused(refusal) = sorted(&json!({"code": 500, "message": message})) else {
+            panic!("no refusal")
+        };
+        assert_eq!(refusal.code, 422);
+        assert_eq!(refusal.causes, [("spec.replicaz".to_owned(), "field not declared in schema".to_owned())]);
+        let message = "failed to create typed patch object (shop/web; apps/v1, Kind=Deployment): errors:\n  .spec.a: field not declared in schema\n  .spec.b: field not declared in schema";
+        let WriteError::Refused(refusal) = sorted(&json!({"code": 500, "message": message})) else {
+            panic!("no refusal")
+        };
+        assert_eq!(refusal.causes.iter().map(|c| c.0.as_str()).collect::<Vec<_>>(), ["spec.a", "spec.b"]);
+        assert!(matches!(sorted(&json!({"code": 500, "message": "etcd is away"})), WriteError::Unknown(_)));
     }
 
     #[test]

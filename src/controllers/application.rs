@@ -59,17 +59,26 @@ impl Kind for Application {
 /// What Applications applied and their live objects do not show yet (L4).
 #[derive(Debug, Default)]
 pub struct Applied {
-    waiting: Mutex<BTreeMap<Key, BTreeMap<ObjectRef, (Written, Instant)>>>,
+    waiting: Mutex<BTreeMap<Key, BTreeMap<ObjectRef, Wait>>>,
+}
+
+#[derive(Debug)]
+struct Wait {
+    written: Written,
+    /// It was asked to go: it may stay for a while in deletion.
+    deletes: bool,
+    since: Instant,
 }
 
 impl Applied {
     /// Notes a write of an Application before anybody decides about it again.
-    pub fn wrote(&self, key: &Key, written: &Written) {
+    pub fn wrote(&self, key: &Key, written: &Written, deletes: bool) {
         if key.resource != ResourceType::APPLICATION || written.target == *key || written.became == Became::Elsewhere {
             return;
         }
+        let wait = Wait { written: written.clone(), deletes, since: Instant::now() };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.entry(key.clone()).or_default().insert(written.target.clone(), (written.clone(), Instant::now()));
+        waiting.entry(key.clone()).or_default().insert(written.target.clone(), wait);
     }
 
     /// Nothing more is waited for on behalf of this key.
@@ -80,7 +89,7 @@ impl Applied {
     fn fresh(&self, key: &Key, objects: &LiveObjects) -> Result<(), NotYet> {
         let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(waiting) = all.get_mut(key) else { return Ok(()) };
-        waiting.retain(|target, (written, since)| since.elapsed() < LONGEST_WAIT && !shown(objects, target, written));
+        waiting.retain(|target, wait| wait.since.elapsed() < LONGEST_WAIT && !shown(objects, target, wait));
         match waiting.keys().next() {
             Some(target) => Err(NotYet::Behind(target.clone())),
             None => {
@@ -92,9 +101,13 @@ impl Applied {
 }
 
 /// Whether the rows are at least as new as a write.
-fn shown(objects: &LiveObjects, target: &ObjectRef, written: &Written) -> bool {
+fn shown(objects: &LiveObjects, target: &ObjectRef, wait: &Wait) -> bool {
     let row = objects.objects.iter().find(|o| o.target == *target);
     let number = |text: &str| text.parse::<u64>().unwrap_or(0);
+    let written = &wait.written;
+    if wait.deletes {
+        return row.is_none_or(|r| r.uid != written.uid || r.deleting);
+    }
     match (&written.became, row) {
         (Became::Version(version), Some(row)) => number(&row.resource_version) >= number(version),
         (Became::Version(_), None) => false,
@@ -134,10 +147,10 @@ mod tests {
     fn l4_what_was_applied_is_waited_for() {
         let applied = Applied::default();
         let key = ObjectRef::new(ResourceType::APPLICATION, "tidegate", "web");
-        applied.wrote(&key, &Written { target: target(), uid: "u".into(), became: Became::Version("9".into()) });
+        applied.wrote(&key, &Written { target: target(), uid: "u".into(), became: Became::Version("9".into()) }, false);
         assert_eq!(applied.fresh(&key, &rows("8")), Err(NotYet::Behind(target())));
         assert_eq!(applied.fresh(&key, &rows("9")), Ok(()));
-        applied.wrote(&key, &Written { target: target(), uid: "u".into(), became: Became::Gone });
+        applied.wrote(&key, &Written { target: target(), uid: "u".into(), became: Became::Gone }, true);
         assert!(applied.fresh(&key, &rows("9")).is_err());
         assert_eq!(applied.fresh(&key, &LiveObjects::default()), Ok(()));
     }

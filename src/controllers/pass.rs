@@ -115,7 +115,8 @@ impl<A: Api, D: Desk> Controller<A, D> {
         let outcome: Result<Written, WriteError> = self.executor.effect(tenure, lane, key, effect).await;
         self.world.refused.note(key, &effect.target(), effect.why, outcome.as_ref().map(|_| ()), now);
         let written = outcome?;
-        self.world.applied.wrote(key, &written);
+        let deletes = matches!(effect.verb, crate::core::plan::Verb::Delete { .. });
+        self.world.applied.wrote(key, &written, deletes);
         self.world.caches.wrote(key, &written);
         Ok(())
     }

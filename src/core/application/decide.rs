@@ -68,6 +68,8 @@ struct Story {
     /// Applying failed.
     sync: Option<String>,
     waits: Option<String>,
+    /// A question whose answer takes moments: not worth a write of status.
+    open: Option<String>,
     in_sync: bool,
 }
 
@@ -164,7 +166,7 @@ impl Pass<'_> {
                 None
             }
             _ => {
-                self.story.waits = Some("the repository is being read".to_owned());
+                self.story.open = Some("the repository is being read".to_owned());
                 None
             }
         }
@@ -247,7 +249,7 @@ impl Pass<'_> {
         let rendered = match rendered {
             None => return false,
             Some(Err(errors)) => {
-                let troubles = render_troubles(spec, &errors);
+                let troubles = render_troubles(&errors);
                 self.judge_live(&inventory, &by_name);
                 self.refuse(spec, goal, tip, fresh, &troubles);
                 return false;
@@ -268,7 +270,7 @@ impl Pass<'_> {
         self.plan.ask.append(&mut questions);
         self.judge_wanted(&all);
         if let Some(open) = all.iter().find(|a| a.fit == Fit::Asking) {
-            self.story.waits = Some(format!("the dry run of {} is open", open.wanted.target));
+            self.story.open = Some(format!("the dry run of {} is open", open.wanted.target));
             return false;
         }
         let troubles = assess::troubles(&all);
@@ -317,7 +319,7 @@ impl Pass<'_> {
         match self.ask(id, Ask::Render(question)) {
             Some(Told::Rendered(answer)) => Some(answer),
             _ => {
-                self.story.waits = Some("the manifests are being read".to_owned());
+                self.story.open = Some("the manifests are being read".to_owned());
                 None
             }
         }
@@ -331,7 +333,7 @@ impl Pass<'_> {
         match self.ask(id, Ask::Kinds { kinds }) {
             Some(Told::Kinds(answer)) => Some(answer),
             _ => {
-                self.story.waits = Some("the kinds of the cluster are being read".to_owned());
+                self.story.open = Some("the kinds of the cluster are being read".to_owned());
                 None
             }
         }
@@ -347,7 +349,7 @@ impl Pass<'_> {
         match self.ask(id, Ask::Objects { resources: resources.into_iter().collect(), label }) {
             Some(Told::Objects(answer)) => Some(answer),
             _ => {
-                self.story.waits = Some("the live objects are being read".to_owned());
+                self.story.open = Some("the live objects are being read".to_owned());
                 None
             }
         }
@@ -362,7 +364,7 @@ impl Pass<'_> {
         fresh: Option<&SourceTip>,
         troubles: &[Trouble],
     ) {
-        let errors: Vec<ReconcileError> = troubles.iter().map(|t| t.error.clone()).collect();
+        let errors: Vec<ReconcileError> = troubles.iter().map(|t| in_repository(&t.error, spec)).collect();
         self.story.comparison = Some(errors.iter().take(10).map(told).collect::<Vec<_>>().join("\n"));
         sync::refuse(&mut self.status, spec, goal, errors, self.now);
         self.out_of_sync(goal);
@@ -478,6 +480,7 @@ impl Pass<'_> {
         let in_sync = differ == 0 && !goal.held;
         self.story.in_sync = in_sync;
         self.story.waits = moves.waits.clone();
+        self.story.open = None;
         let tip = self.status.tip.as_ref().and_then(|t| t.revision.clone());
         self.status.sync = Some(SyncStatus {
             status: Some(if in_sync { "Synced" } else { "OutOfSync" }.to_owned()),
@@ -578,6 +581,10 @@ impl Pass<'_> {
     fn say(&mut self, generation: i64, now: Timestamp) {
         let status = &mut self.status;
         let story = &self.story;
+        let nothing_wrong = story.invalid.is_none() && story.comparison.is_none() && story.sync.is_none();
+        if story.open.is_some() && nothing_wrong && !status.conditions.is_empty() {
+            return;
+        }
         let health = status.health.as_ref().and_then(|h| h.status.clone()).unwrap_or_default();
         let running = status.operation_state.as_ref().is_some_and(|o| o.phase.as_deref() == Some(sync::phase::RUNNING));
         let rescue = status.rescue.clone().unwrap_or_default();
@@ -605,7 +612,7 @@ impl Pass<'_> {
         } else {
             let said = status.health.as_ref().and_then(|h| h.message.clone()).unwrap_or_default();
             let reason = if story.in_sync { "NotHealthy" } else { "OutOfSync" };
-            (false, reason, story.waits.clone().unwrap_or(said))
+            (false, reason, story.waits.clone().or_else(|| story.open.clone()).unwrap_or(said))
         };
         let message: String = message.chars().take(2000).collect();
         status.message = (!message.is_empty()).then(|| message.clone());
@@ -689,16 +696,16 @@ fn parameters(spec: &Spec) -> String {
     digest(format!("{all:?} {:?}", spec.actor).as_bytes())
 }
 
-fn render_troubles(spec: &Spec, errors: &[RenderError]) -> Vec<Trouble> {
-    let place = |error: &RenderError| {
-        let path = if spec.source.path.is_empty() {
-            error.file.clone()
-        } else {
-            format!("{}/{}", spec.source.path, error.file)
-        };
-        if error.line > 0 { format!("{path}:{}", error.line) } else { path }
-    };
+fn render_troubles(errors: &[RenderError]) -> Vec<Trouble> {
+    let place = |e: &RenderError| if e.line > 0 { format!("{}:{}", e.file, e.line) } else { e.file.clone() };
     errors.iter().map(|error| Trouble::manifest(&place(error), "", "", &*error.message)).collect()
+}
+
+/// The error with its file as a path in the repository.
+fn in_repository(error: &ReconcileError, spec: &Spec) -> ReconcileError {
+    let file = error.file.as_ref().filter(|f| !f.starts_with("spec.")).filter(|_| !spec.source.path.is_empty());
+    let file = file.map(|f| format!("{}/{f}", spec.source.path));
+    ReconcileError { file: file.or_else(|| error.file.clone()), ..error.clone() }
 }
 
 /// One line: file, object, field, what is wrong.

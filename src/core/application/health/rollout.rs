@@ -20,8 +20,18 @@ pub(super) fn judge(object: &Value) -> Health {
     }
 }
 
-/// A Rollout aborts by itself for what its revision did; an abort by a person is a person's judgement, and its deadline
-/// passes without abort when the cluster is at fault.
+/// A Rollout aborts by itself for what its revision did. An abort by a person is a person's judgement, an analysis that
+/// could not measure says nothing of the revision, and a deadline passes without abort when the cluster is at fault.
 fn fault(object: &Value) -> Fault {
-    if object["status"]["abort"].as_bool() == Some(true) { Fault::Revision } else { Fault::None }
+    let status = &object["status"];
+    if status["abort"].as_bool() != Some(true) {
+        return Fault::None;
+    }
+    let last = status["aborted"].as_array().and_then(|all| all.last());
+    let text = |field: &str| last.and_then(|a| a[field].as_str()).unwrap_or_default();
+    match text("class") {
+        "Analysis" if text("cause").contains(" Error (") => Fault::None,
+        "Command" | "Traffic" => Fault::None,
+        _ => Fault::Revision,
+    }
 }

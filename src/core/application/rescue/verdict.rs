@@ -78,7 +78,8 @@ fn caused_by_revision(pod: &PodEvidence) -> bool {
         | "StartError"
         | "ContainerCannotRun"
         | "Unhealthy"
-        | "NotReady" => true,
+        | "NotReady"
+        | "ContainersNotReady" => true,
         // The registry answered that there is no such image; a registry that does not answer is another matter.
         "ErrImagePull" | "ImagePullBackOff" => {
             let message = pod.message.to_ascii_lowercase();

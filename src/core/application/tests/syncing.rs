@@ -52,7 +52,7 @@ fn one_refused_object_applies_nothing_of_its_revision() {
     assert_eq!(world.applied, Vec::<String>::new());
     assert_eq!(world.image(), "v1");
     let error = &world.status()["operationState"]["errors"][0];
-    assert_eq!((error["file"].as_str(), error["field"].as_str()), (Some("2.yaml"), Some("spec.replicas")));
+    assert_eq!((error["file"].as_str(), error["field"].as_str()), (Some("apps/web/2.yaml"), Some("spec.replicas")));
     assert_eq!(error["object"], "Service shop/bad");
     assert!(world.status()["message"].as_str().unwrap().contains("2.yaml"), "{}", world.status()["message"]);
 

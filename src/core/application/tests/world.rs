@@ -63,7 +63,8 @@ pub(super) fn tree(name: &str) -> String {
 /// A workload whose health is that of its image.
 pub(super) fn rollout(image: &str) -> Value {
     json!({"apiVersion": "tidegate.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "web"},
-        "spec": {"template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"image": image}]}}}})
+        "spec": {"selector": {"matchLabels": {"app": "web"}}, "strategy": {"blueGreen": {"activeService": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": image}]}}}})
 }
 
 pub(super) fn service(name: &str) -> Value {

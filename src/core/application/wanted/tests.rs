@@ -108,7 +108,9 @@ fn the_selector_of_a_steered_service_is_left_to_its_rollout() {
 fn a_command_without_scope_cannot_live_in_git() {
     let rollout = |value: &str| {
         json!({"apiVersion": "tidegate.dev/v1alpha1", "kind": "Rollout",
-        "metadata": {"name": "web", "annotations": {"tidegate.dev/promote": value}}})
+        "metadata": {"name": "web", "annotations": {"tidegate.dev/promote": value}},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}, "strategy": {"blueGreen": {"activeService": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": "x"}]}}}})
     };
     assert!(read(&[("r.yaml", rollout("step"))], &|_| None).is_err());
     assert!(read(&[("r.yaml", rollout("step@hash:abc"))], &|_| None).is_ok());
@@ -119,4 +121,16 @@ fn long_names_keep_their_label_unique_and_valid() {
     let (a, b) = (owner_label(&"n".repeat(63), &"x".repeat(60)), owner_label(&"n".repeat(63), &"y".repeat(60)));
     assert!(a.len() <= 63 && a != b);
     assert_eq!(owner_label("tidegate", "web"), "tidegate_web");
+}
+
+#[test]
+fn a_rollout_that_could_not_run_is_refused_with_its_fields() {
+    let rollout = json!({"apiVersion": "tidegate.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "web"},
+        "spec": {"strategy": {"canary": {}, "blueGreen": {"activeService": "web"}}, "template": {"metadata": {}}}});
+    let troubles = read(&[("r.yaml", rollout)], &|_| None).expect_err("two strategies, a template without labels");
+    assert!(troubles.iter().all(|t| t.class == TroubleClass::Manifest && t.error.file.as_deref() == Some("r.yaml")));
+    assert!(
+        troubles.iter().any(|t| t.error.field.as_deref().is_some_and(|f| f.starts_with("spec.strategy"))),
+        "{troubles:?}"
+    );
 }
