@@ -123,7 +123,8 @@ impl Mirrors {
         let url = &access.url;
         let (stores, wanted, identity) = (self.inner.stores(url), push.clone(), self.inner.config.identity.clone());
         let built = self.inner.read(move || {
-            let mut last = SurgeryError::Unusable("no mirror of the repository is there yet".to_owned());
+            let none = TreeError::Database("no mirror of the repository is there yet".to_owned());
+            let mut last = SurgeryError::Mirror(none);
             for store in stores {
                 match surgery::build(&store.to_thread_local(), &wanted, &identity) {
                     Err(SurgeryError::Mirror(error)) => last = SurgeryError::Mirror(error),
@@ -370,7 +371,8 @@ fn is_rule(reason: &str) -> bool {
 /// Foreign text on one line, bounded.
 fn flat(text: &str) -> String {
     let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(1000).collect();
-    clean.split_whitespace().collect::<Vec<_>>().join(" ")
+    // Each layer of a forge puts its own in front of the same line.
+    clean.split_whitespace().filter(|w| !matches!(*w, "error:" | "remote:")).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

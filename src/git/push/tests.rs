@@ -145,7 +145,7 @@ async fn a_branch_that_moves_between_question_and_push_is_never_overwritten() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hook_that_declines_is_protection_in_the_servers_words() {
     let Some(given) = Given::new().await else { return };
-    given.hook("pre-receive", "echo 'Not allowed to push to protected branch main' >&2; exit 1");
+    given.hook("pre-receive", "echo 'error: Not allowed to push to protected branch main' >&2; exit 1");
     let PushOutcome::Protected(why) = given.bed.mirrors.push(&given.push()).await else { panic!("not protected") };
     assert_eq!(
         why,
@@ -177,6 +177,10 @@ async fn refusals_say_what_to_do_and_hold_no_secret() {
     server.set(|c| c.broken = Some(502));
     assert!(matches!(given.bed.mirrors.push(&given.push()).await, PushOutcome::Unreachable(_)));
     server.set(|c| c.broken = None);
+    let elsewhere = Push { url: given.bed.server.url.replace("web.git", "other.git"), ..given.push() };
+    assert!(
+        matches!(given.bed.mirrors.push(&elsewhere).await, PushOutcome::Unreachable(why) if why.contains("no mirror"))
+    );
     let tag = Push { reference: "refs/tags/v1".to_owned(), ..given.push() };
     assert!(matches!(given.bed.mirrors.push(&tag).await, PushOutcome::Refused(_)));
     let absent = Push { secret: "nothing".to_owned(), ..given.push() };
