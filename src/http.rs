@@ -8,7 +8,7 @@
 use futures::StreamExt as _;
 use reqwest::redirect::{Attempt, Policy};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Longest wait for a connection: within a cluster it takes milliseconds.
@@ -63,6 +63,21 @@ fn build(builder: impl Fn() -> reqwest::ClientBuilder) -> Result<reqwest::Client
     let _ = rustls::crypto::ring::default_provider().install_default();
     // An image without any root certificate must still reach plain http inside the cluster: https then fails by its name.
     builder().build().or_else(|_| builder().tls_certs_only([]).build()).map_err(HttpError::Client)
+}
+
+/// Gives the blocking client of a library our roots, destinations and proxy rule; its deadlines are the caller's.
+pub(crate) fn set_up(
+    builder: reqwest::blocking::ClientBuilder,
+    destinations: Destinations,
+) -> reqwest::blocking::ClientBuilder {
+    static HAS_ROOTS: OnceLock<bool> = OnceLock::new();
+    let has_roots = *HAS_ROOTS.get_or_init(|| self::builder(Destinations::Trusted).build().is_ok());
+    let builder = if has_roots { builder } else { builder.tls_certs_only([]) };
+    let builder = builder.no_proxy();
+    match destinations {
+        Destinations::Trusted => builder,
+        Destinations::Guarded => builder.dns_resolver(Arc::new(GuardedResolver)),
+    }
 }
 
 fn builder(destinations: Destinations) -> reqwest::ClientBuilder {
@@ -136,7 +151,7 @@ fn is_forbidden(address: IpAddr) -> bool {
 
 /// Drops forbidden addresses after the look-up, so that a name cannot point to them, not even the second time.
 #[derive(Debug)]
-pub(crate) struct GuardedResolver;
+struct GuardedResolver;
 
 impl reqwest::dns::Resolve for GuardedResolver {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {

@@ -7,7 +7,7 @@ use super::revision::{Listed, Resolved, Revision};
 use super::tip::HISTORY;
 use super::url::RepositoryUrl;
 use crate::core::question::{SourceError, SourceErrorClass};
-use crate::http::{Destinations, GuardedResolver};
+use crate::http::{self, Destinations};
 use gix::bstr::BStr;
 use gix::remote::{Direction, fetch::Shallow, fetch::Tags};
 use gix::{Repository, ThreadSafeRepository};
@@ -145,22 +145,19 @@ fn remote<'a>(repository: &'a Repository, access: &Access, specs: &[String]) -> 
 }
 
 fn transport_options(access: &Access) -> Box<dyn std::any::Any> {
-    use gix::protocol::transport::client::blocking_io::http;
-    let mut options = http::Options::default();
-    options.follow_redirects = http::options::FollowRedirects::None;
+    use gix::protocol::transport::client::blocking_io::http as transport;
+    let mut options = transport::Options::default();
+    options.follow_redirects = transport::options::FollowRedirects::None;
     options.user_agent = Some(access.user_agent.clone());
     options.extra_headers.push("Pragma: no-cache".to_owned());
     if let Some(authorization) = &access.authorization {
         options.extra_headers.push(format!("Authorization: {}", authorization.expose_secret()));
     }
     let (user_agent, destinations) = (access.user_agent.clone(), access.destinations);
-    options.backend = Some(Arc::new(Mutex::new(http::reqwest::Options {
+    options.backend = Some(Arc::new(Mutex::new(transport::reqwest::Options {
         configure_client: Some(Box::new(move |builder| {
-            let builder = builder.timeout(SILENCE).connect_timeout(CONNECT).no_proxy().user_agent(user_agent.clone());
-            Ok(match destinations {
-                Destinations::Trusted => builder,
-                Destinations::Guarded => builder.dns_resolver(Arc::new(GuardedResolver)),
-            })
+            let builder = http::set_up(builder, destinations);
+            Ok(builder.timeout(SILENCE).connect_timeout(CONNECT).user_agent(user_agent.clone()))
         })),
         configure_request: None,
     })));
