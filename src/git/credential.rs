@@ -43,7 +43,7 @@ pub enum CredentialError {
 
 /// A value for the `Authorization` header.
 #[derive(Debug, Clone)]
-pub struct Credential {
+pub(super) struct Credential {
     authorization: SecretString,
     allow_plain_http: bool,
 }
@@ -51,7 +51,7 @@ pub struct Credential {
 impl Credential {
     /// # Errors
     /// When the Secret does not say who we are, or in characters that a header cannot hold.
-    pub fn from_secret(data: &SecretData) -> Result<Self, CredentialError> {
+    pub(super) fn from_secret(data: &SecretData) -> Result<Self, CredentialError> {
         let text = |key: &'static str| match data.0.get(key) {
             None => Ok(None),
             Some(bytes) => {

@@ -5,7 +5,7 @@ use gix::bstr::{BStr, ByteSlice as _};
 
 /// A revision as asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Revision {
+pub(super) enum Revision {
     /// The branch that the server calls its default.
     Head,
     /// A branch, or a tag where no branch has that name.
@@ -19,12 +19,12 @@ pub enum Revision {
 #[error(
     "spec.source.targetRevision: {0:?}: is no name of a branch or tag; write HEAD, a branch, a tag, or all 40 digits of a commit"
 )]
-pub struct RevisionError(String);
+pub(super) struct RevisionError(String);
 
 impl Revision {
     /// # Errors
     /// When git would not take it as a name.
-    pub fn parse(text: &str) -> Result<Self, RevisionError> {
+    pub(super) fn parse(text: &str) -> Result<Self, RevisionError> {
         if text.is_empty() || text == "HEAD" {
             return Ok(Self::Head);
         }

@@ -12,18 +12,18 @@ const MAX_MESSAGE_BYTES: usize = 16 << 10;
 
 /// A path inside a repository, without anything that could leave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RepositoryPath(Vec<String>);
+pub(super) struct RepositoryPath(Vec<String>);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "spec.source.path: {0:?}: is no path inside the repository; write it from the root without `..`, such as apps/web"
 )]
-pub struct PathError(String);
+pub(super) struct PathError(String);
 
 impl RepositoryPath {
     /// # Errors
     /// For absolute paths, `..`, and names that no file has.
-    pub fn parse(text: &str) -> Result<Self, PathError> {
+    pub(super) fn parse(text: &str) -> Result<Self, PathError> {
         let wrong = || PathError(text.chars().take(200).collect());
         if text.starts_with('/') || text.len() > 4096 {
             return Err(wrong());
@@ -33,7 +33,7 @@ impl RepositoryPath {
         if parts.iter().any(strange) { Err(wrong()) } else { Ok(Self(parts)) }
     }
 
-    pub fn parts(&self) -> &[String] {
+    pub(super) fn parts(&self) -> &[String] {
         &self.0
     }
 }

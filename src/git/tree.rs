@@ -11,15 +11,15 @@ use gix::{ObjectId, Repository};
 
 /// How much is read of one tree.
 #[derive(Debug, Clone)]
-pub struct TreeLimits {
+pub(super) struct TreeLimits {
     /// Directories inside one another.
-    pub depth: usize,
+    pub(super) depth: usize,
     /// Entries looked at, of all directories together.
-    pub entries: usize,
+    pub(super) entries: usize,
     /// Bytes of one file.
-    pub file_bytes: u64,
+    pub(super) file_bytes: u64,
     /// Bytes of all files together.
-    pub bytes: u64,
+    pub(super) bytes: u64,
 }
 
 impl Default for TreeLimits {
@@ -31,7 +31,7 @@ impl Default for TreeLimits {
 
 /// Why a tree could not be read at all.
 #[derive(Debug, thiserror::Error)]
-pub enum TreeError {
+pub(super) enum TreeError {
     /// Nothing is wrong with the files: the mirror does not have it (yet).
     #[error("object {0} is not in the mirror")]
     Absent(ObjectId),
@@ -46,7 +46,7 @@ pub enum TreeError {
 ///
 /// # Errors
 /// When objects are missing, when a wanted entry is no plain file, or when a limit is passed.
-pub fn read(
+pub(super) fn read(
     repository: &Repository,
     tree: ObjectId,
     selection: &Selection,
@@ -119,16 +119,15 @@ impl Reader<'_> {
             let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
             match entry.mode.kind() {
                 EntryKind::Tree if self.selection.recurse() => {
-                    self.directory(entry.oid.to_owned(), &path, depth + 1)?
+                    self.directory(entry.oid.to_owned(), &path, depth + 1)?;
                 }
-                EntryKind::Tree => {}
                 EntryKind::Commit if self.selection.recurse() => {
                     // Asked as if it had a manifest in it, so that an exclusion of the directory works.
                     if self.selection.wants(&format!("{path}/any.yaml")) != Wanted::No {
                         self.refuse(&path, "is a submodule, which is not supported; commit its files, or exclude it");
                     }
                 }
-                EntryKind::Commit => {}
+                EntryKind::Tree | EntryKind::Commit => {}
                 kind => match self.selection.wants(&path) {
                     Wanted::No => {}
                     Wanted::Refused(why) => self.refuse(&path, why),

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 /// An http(s) address without credentials, in one spelling, so that it can be a key and be shown anywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RepositoryUrl(url::Url);
+pub(super) struct RepositoryUrl(url::Url);
 
 /// Why an address is not used. Never repeats what may be a secret in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum UrlError {
+pub(super) enum UrlError {
     #[error("the repository URL cannot be read; write https://host/path")]
     Unreadable,
     #[error(
@@ -33,7 +33,7 @@ pub enum UrlError {
 impl RepositoryUrl {
     /// # Errors
     /// When it is not a plain http(s) address.
-    pub fn parse(text: &str) -> Result<Self, UrlError> {
+    pub(super) fn parse(text: &str) -> Result<Self, UrlError> {
         let mut url = url::Url::parse(text.trim()).map_err(|_| UrlError::Unreadable)?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(UrlError::Scheme);
@@ -63,12 +63,12 @@ impl RepositoryUrl {
         Ok(Self(url))
     }
 
-    pub fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
     /// Whether what is sent can be read on the way.
-    pub fn is_plain(&self) -> bool {
+    pub(super) fn is_plain(&self) -> bool {
         self.0.scheme() == "http"
     }
 }

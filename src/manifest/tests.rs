@@ -111,7 +111,7 @@ fn bombs_are_refused_by_their_limit() {
         ("copies of long text", long, "grows beyond"),
         ("many values", format!("l: [{}]", "1,".repeat(700_000)), "grows beyond"),
         ("flow depth", "[".repeat(100_000), "nested deeper"),
-        ("block depth", (0..500).map(|i| format!("{}a:\n", " ".repeat(i))).collect(), "nested deeper"),
+        ("block depth", (0..500).map(|i| " ".repeat(i)).collect::<Vec<_>>().join("a:\n"), "nested deeper"),
         ("documents", "--- 1\n".repeat(20_000), "documents"),
         ("cycle", "a: &a [*a]\n".to_owned(), "no anchor"),
         ("bytes", "#".repeat((8 << 20) + 1), "at most"),

@@ -37,7 +37,7 @@ const READERS: usize = 2;
 /// For a Secret, which is one small read from the API server.
 const SECRET: Duration = Duration::from_secs(10);
 /// How long a tree may be missing before whoever asks is told so; a mirror that is being filled takes this long at most.
-const ABSENT: Duration = Duration::from_secs(60);
+const ABSENT: Duration = Duration::from_mins(1);
 
 /// Who makes our commits.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use gix::ThreadSafeRepository;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
 /// One whole look, fetch included. A first fetch of 50 commits of a large repository takes seconds.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 /// Between two looks, however often someone nudges.
 const BREATH: Duration = Duration::from_secs(1);
 /// After the first failure; doubled with each further one up to ten times the usual time.
@@ -24,7 +24,7 @@ const RETRY: Duration = Duration::from_secs(5);
 /// A tip that is known stays so while the server is away this many times in a row.
 const PATIENCE: u32 = 3;
 /// A mirror that nobody follows is deleted after this time.
-const IDLE: Duration = Duration::from_secs(600);
+const IDLE: Duration = Duration::from_mins(10);
 /// Each fetch adds a pack and nothing is ever collected, so the mirror is made anew after so many.
 const FETCHES_PER_FOLDER: u32 = 200;
 
@@ -179,7 +179,7 @@ impl Poller {
         let seen = stop.clone();
         let work = tokio::task::spawn_blocking(move || {
             let _held = (gate, slot);
-            look(folder, store, &access, &revisions, &seen)
+            look(&folder, store, &access, &revisions, &seen)
         });
         match timeout(DEADLINE, work).await {
             Ok(Ok(done)) => done,
@@ -207,7 +207,7 @@ impl Poller {
 
 /// One look: the references, and what they point to if that is new. Blocks.
 fn look(
-    folder: PathBuf,
+    folder: &Path,
     store: Option<Arc<ThreadSafeRepository>>,
     access: &Access,
     revisions: &[Revision],
@@ -215,7 +215,7 @@ fn look(
 ) -> Result<Look, FetchError> {
     let store = match store {
         Some(store) => store,
-        None => Arc::new(fetch::open(&folder, &access.user_agent)?),
+        None => Arc::new(fetch::open(folder, &access.user_agent)?),
     };
     let repository = store.to_thread_local();
     let listed = fetch::list(&repository, access, revisions)?;

@@ -38,7 +38,7 @@ pub(in crate::git) struct Bed {
 impl Bed {
     /// Polls only when nudged, unless a test says otherwise.
     pub(in crate::git) async fn new(secrets: Arc<Secrets>) -> Option<Self> {
-        Self::polling(secrets, Duration::from_secs(3600)).await
+        Self::polling(secrets, Duration::from_hours(1)).await
     }
 
     pub(in crate::git) async fn polling(secrets: Arc<Secrets>, poll: Duration) -> Option<Self> {

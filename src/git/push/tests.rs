@@ -11,7 +11,7 @@ struct Given {
     bed: Bed,
     good: String,
     tip: std::sync::Arc<SourceTip>,
-    _follower: crate::git::mirror::tests::Follower,
+    follower: crate::git::mirror::tests::Follower,
 }
 
 impl Given {
@@ -29,7 +29,7 @@ impl Given {
         bed.server.commit(&[("apps/web/a.yaml", "bad: true\n"), ("apps/other/b.yaml", "new: 1\n")], "Version 2");
         let mut follower = bed.follow(bed.question("main", "apps/web"));
         let tip = follower.tip().await;
-        Some(Self { bed, good, tip, _follower: follower })
+        Some(Self { bed, good, tip, follower: follower })
     }
 
     fn push(&self) -> Push {
@@ -82,7 +82,7 @@ async fn the_path_is_put_back_and_nothing_else_changes() {
 async fn the_mirror_sees_the_push_at_once() {
     let Some(mut given) = Given::new().await else { return };
     let PushOutcome::Pushed { commit } = given.bed.mirrors.push(&given.push()).await else { panic!("not pushed") };
-    let tip = given._follower.tip().await;
+    let tip = given.follower.tip().await;
     assert_eq!((tip.commit.as_str(), tip.tree.as_ref()), (commit.as_str(), Some(&given.good)));
 }
 
@@ -99,12 +99,12 @@ async fn a_path_that_was_removed_comes_back_and_the_whole_repository_can_too() {
     given.bed.server.in_work(&["rm", "-r", "-q", "apps"]);
     given.bed.server.commit(&[], "Remove all");
     given.bed.mirrors.nudge(&given.bed.server.url);
-    given.tip = given._follower.tip().await;
+    given.tip = given.follower.tip().await;
     assert_eq!(given.tip.tree, None);
     let outcome = given.bed.mirrors.push(&given.push()).await;
     assert!(matches!(outcome, PushOutcome::Pushed { .. }), "{outcome:?}");
     assert_eq!(given.rev("main:apps/web"), given.good);
-    given.tip = given._follower.tip().await;
+    given.tip = given.follower.tip().await;
     let root = given.rev("main~2^{tree}");
     let outcome = given.bed.mirrors.push(&Push { path: String::new(), tree: root.clone(), ..given.push() }).await;
     assert!(matches!(outcome, PushOutcome::Pushed { .. }), "{outcome:?}");
