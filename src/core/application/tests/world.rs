@@ -202,10 +202,6 @@ impl World {
         panic!("it does not come to rest: {plan:?}\n{}", self.status());
     }
 
-    pub(super) fn wait(&mut self, seconds: i64) {
-        self.now += SignedDuration::from_secs(seconds);
-    }
-
     /// Settles, lets the time of its next wish pass, and again, for up to `seconds`.
     pub(super) fn run(&mut self, seconds: i64) {
         let end = self.now + SignedDuration::from_secs(seconds);

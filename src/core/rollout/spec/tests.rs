@@ -164,7 +164,6 @@ fn analysis_is_read_with_its_arguments() {
 fn each_unsupported_field_is_refused_by_name() {
     let object = json!({"any": "thing"});
     let metadata = json!({"labels": {"role": "x"}});
-    let analysis = json!({"templates": [{"templateName": "t"}]});
     let of_canary: &[(&str, Value)] = &[
         ("workloadRef", json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"})),
         ("rollbackWindow", json!({"revisions": 2})),
