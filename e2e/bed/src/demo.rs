@@ -98,13 +98,25 @@ pub fn on_foreign(cache: &Cache, foreign: &Foreign, verb: &str, more: &[String])
     .map(str::to_owned)
     .into();
     words.extend(more.iter().cloned());
-    suite(&words)
+    // A user's machine need not have helm and kubectl; a cluster of ours has them in its run folder.
+    let mut path = programs::folders(cache, &["helm", "kubectl"])?;
+    path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    let path = std::env::join_paths(path).doing(|| "finding helm".to_owned())?;
+    in_foreground(suite_command(&words).env("PATH", path))
 }
 
 /// Runs the suite in the foreground.
 pub fn suite(words: &[String]) -> Result<ExitCode> {
+    in_foreground(&mut suite_command(words))
+}
+
+fn suite_command(words: &[String]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(cache::checkout()).args(["run", "--quiet", "--package", "tidegate-e2e", "--"]).args(words);
+    command
+}
+
+fn in_foreground(command: &mut Command) -> Result<ExitCode> {
     let status = command.status().doing(|| "starting the suite".to_owned())?;
     Ok(match status.code() {
         Some(0) => ExitCode::SUCCESS,

@@ -242,6 +242,13 @@ pub fn build_all(cache: &Cache) -> Result<()> {
     Ok(())
 }
 
+/// Builds these programs of the node, and says in which folders they are.
+pub fn folders(cache: &Cache, names: &[&str]) -> Result<Vec<PathBuf>> {
+    let wanted: Vec<Program> = NODE.iter().copied().filter(|p| names.contains(&p.name)).collect();
+    build(cache, &Unpacked::open(cache)?, &wanted)?;
+    wanted.iter().map(|p| Ok(p.path(cache)?.parent().expect("a program's path has its folder").to_owned())).collect()
+}
+
 /// Traefik's program, from its wheel.
 pub fn traefik(cache: &Cache) -> Result<PathBuf> {
     let folder = cache.programs().join(format!("traefik-{TRAEFIK}"));
