@@ -202,6 +202,29 @@ impl<R: Row> Cache<R> {
         }
     }
 
+    /// An object changed to something that cannot be read: its last row stays, but the stream has gone past that version, so
+    /// nobody waits for it.
+    pub fn unreadable(&self, scope: &Scope, meta: &Meta, now: Timestamp) {
+        self.write().streams.entry(scope.clone()).or_default().saw(meta, now);
+    }
+
+    /// An object that cannot be read was deleted.
+    pub fn remove_unreadable(&self, scope: &Scope, meta: &Meta, now: Timestamp) -> Option<Change> {
+        let mut inner = self.write();
+        inner.streams.entry(scope.clone()).or_default().saw(meta, now);
+        let row = inner.rows.remove(&(meta.namespace.clone(), meta.name.clone()))?;
+        Some(change(&*row, true))
+    }
+
+    /// This process may not see the objects of this kind, and does its work as if there were none.
+    pub fn without(&self, scope: &Scope) {
+        let mut inner = self.write();
+        let stream = inner.streams.entry(scope.clone()).or_default();
+        stream.begun += 1;
+        stream.completed = stream.begun;
+        stream.trouble = None;
+    }
+
     /// What keeps a stream from going on; it goes with the next complete list or event, or when it is calm.
     pub fn trouble(&self, scope: &Scope, what: String) {
         self.write().streams.entry(scope.clone()).or_default().trouble = Some(what);

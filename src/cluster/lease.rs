@@ -44,6 +44,12 @@ impl Tenure {
         Self { started: Instant::now(), until: Arc::new(AtomicU64::new(u64::MAX)) }
     }
 
+    /// For tests of what happens after a loss.
+    #[cfg(test)]
+    pub(crate) fn ended() -> Self {
+        Self { started: Instant::now(), until: Arc::default() }
+    }
+
     /// How long writes are still allowed; `None` when they are not.
     pub fn remaining(&self) -> Option<Duration> {
         let until = Duration::from_millis(self.until.load(Ordering::Acquire));

@@ -3,6 +3,7 @@
 use super::cache::{Caches, Change, EachKind, Held, Scope, each_kind};
 use super::client::Client;
 use crate::core::object::ResourceType;
+use crate::core::row::Meta;
 use crate::telemetry::Metrics;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
@@ -57,6 +58,8 @@ pub fn all(
             let of_cluster = vec![None];
             let listed: Vec<Scope> = self.namespaces.iter().cloned().map(Some).collect();
             let scopes = if listed.is_empty() || !resource.namespaced { of_cluster } else { listed };
+            // Who may serve some namespaces only may well have no right on the cluster's own objects.
+            let optional = !self.namespaces.is_empty() && !resource.namespaced;
             for scope in scopes {
                 R::cache(self.caches).declare(scope.clone());
                 let name = match &scope {
@@ -65,7 +68,7 @@ pub fn all(
                 };
                 let (client, caches) = (self.client.clone(), self.caches.clone());
                 let (metrics, on_change) = (self.metrics.clone(), self.on_change.clone());
-                self.tasks.push((name, follow::<R>(client, caches, scope, metrics, on_change).boxed()));
+                self.tasks.push((name, follow::<R>(client, caches, scope, optional, metrics, on_change).boxed()));
             }
         }
     }
@@ -74,11 +77,12 @@ pub fn all(
     start.tasks
 }
 
-/// Follows one kind in one scope for as long as the process lives.
+/// Follows one kind in one scope for as long as the process lives. Without the right to see an `optional` kind, there is none.
 async fn follow<R: Held>(
     client: Client,
     caches: Arc<Caches>,
     scope: Scope,
+    optional: bool,
     metrics: Arc<Metrics>,
     on_change: OnChange,
 ) {
@@ -115,28 +119,30 @@ async fn follow<R: Held>(
             Ok(Event::Init) => cache.begin_list(&scope),
             Ok(Event::InitApply(object)) => match read::<R>(object, &metrics) {
                 Ok(row) => on_change(cache.listed(&scope, row, now)),
-                Err((namespace, name)) => cache.listed_unreadable(&scope, &namespace, &name),
+                Err(meta) => cache.listed_unreadable(&scope, &meta.namespace, &meta.name),
             },
             Ok(Event::InitDone) => {
                 cache.end_list(&scope, now).into_iter().for_each(|change| on_change(change));
                 tracing::debug!(kind = %resource.kind, namespace = scope.as_deref().unwrap_or(""), "listed");
             }
-            Ok(Event::Apply(object)) => {
-                // What cannot be read keeps its last row: half an object is worse than an old one.
-                if let Ok(row) = read::<R>(object, &metrics) {
-                    on_change(cache.apply(&scope, row, now));
+            Ok(Event::Apply(object)) => match read::<R>(object, &metrics) {
+                Ok(row) => on_change(cache.apply(&scope, row, now)),
+                // It keeps its last row: half an object is worse than an old one.
+                Err(meta) => cache.unreadable(&scope, &meta, now),
+            },
+            Ok(Event::Delete(object)) => match read::<R>(object, &metrics) {
+                Ok(row) => on_change(cache.remove(&scope, &row, now)),
+                Err(meta) => {
+                    cache.remove_unreadable(&scope, &meta, now).into_iter().for_each(|change| on_change(change));
                 }
-            }
-            Ok(Event::Delete(object)) => {
-                if let Ok(row) = read::<R>(object, &metrics) {
-                    on_change(cache.remove(&scope, &row, now));
-                }
-            }
+            },
             Err(error) => {
                 let (code, what) = trouble(&resource, scope.as_deref(), &error);
                 tracing::warn!(kind = %resource.kind, namespace = scope.as_deref().unwrap_or(""), "{what}");
                 metrics.watch_failed(&resource.kind);
-                if code == Some(404) && resource.group == "traefik.io" {
+                if code == Some(403) && optional {
+                    cache.without(&scope);
+                } else if code == Some(404) && resource.group == "traefik.io" {
                     // Rollouts that do not route by Traefik go on without it; readiness names it all the same.
                     cache.not_served(&scope, what);
                 } else {
@@ -169,15 +175,21 @@ pub(crate) fn to_value(object: DynamicObject) -> Value {
     serde_json::to_value(object).expect("an object that came as JSON is JSON")
 }
 
-fn read<R: Held>(object: DynamicObject, metrics: &Metrics) -> Result<R, (String, String)> {
+/// The row, or what could be read of its metadata.
+fn read<R: Held>(object: DynamicObject, metrics: &Metrics) -> Result<R, Meta> {
     let object = to_value(object);
     R::read(&object).map_err(|error| {
         let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
-        let (namespace, name) = (text("namespace"), text("name"));
+        let meta = Meta::read(&object).unwrap_or_else(|_| Meta {
+            namespace: text("namespace"),
+            name: text("name"),
+            resource_version: text("resourceVersion"),
+            ..Meta::default()
+        });
         let kind = R::resource().kind;
         metrics.skipped_object(&kind);
-        tracing::error!(%kind, namespace, name, %error, "an object cannot be read and is left out");
-        (namespace, name)
+        tracing::error!(%kind, namespace = meta.namespace, name = meta.name, %error, "an object cannot be read and is left out");
+        meta
     })
 }
 

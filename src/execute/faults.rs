@@ -131,7 +131,10 @@ impl Faults {
     pub(super) fn kill(&self) -> Result<Written, WriteError> {
         match self.kill {
             Kill::Simulated => Err(WriteError::Killed),
-            Kill::Process => std::process::abort(),
+            Kill::Process => {
+                tracing::error!("the process ends here by its fault plan");
+                std::process::abort()
+            }
         }
     }
 

@@ -86,9 +86,12 @@ fn reading(data: &Data) -> Reading {
     match data {
         Data::Scalar(sample) => Reading::Number(sample.value()),
         Data::Vector(series) => Reading::List(series.iter().map(|s| s.sample().value()).collect()),
-        Data::Matrix(series) => {
-            Reading::List(series.iter().flat_map(|s| s.samples().iter().map(|sample| sample.value())).collect())
-        }
+        Data::Matrix(series) => Reading::List(
+            series
+                .iter()
+                .flat_map(|s| s.samples().iter().map(prometheus_http_query::response::Sample::value))
+                .collect(),
+        ),
     }
 }
 

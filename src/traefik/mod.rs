@@ -182,7 +182,7 @@ mod tests {
         )
     }
 
-    async fn start(addresses: Vec<String>, stop: &CancellationToken) -> Traefik {
+    fn start(addresses: Vec<String>, stop: &CancellationToken) -> Traefik {
         let settings = Settings { addresses, ..Settings::default() };
         Traefik::start(settings, None, stop.clone()).expect("a client")
     }
@@ -210,7 +210,7 @@ mod tests {
     async fn a_question_is_answered_with_its_services_their_children_and_its_routers() {
         let stop = CancellationToken::new();
         let (address, _) = server(vec![loaded(20), routers()]).await;
-        let traefik = start(vec![address], &stop).await;
+        let traefik = start(vec![address], &stop);
         let got = answers(&traefik, 1).await;
         let seen = got[0][0].seen.as_ref().expect("it answered");
         assert_eq!(
@@ -245,7 +245,7 @@ mod tests {
             routers(),
         ])
         .await;
-        let traefik = start(vec![address], &stop).await;
+        let traefik = start(vec![address], &stop);
         let got = answers(&traefik, 3).await;
         let canary =
             |i: usize| got[i][0].seen.as_ref().expect("it answered").services["shop-web@kubernetescrd"].children[1].1;
@@ -260,7 +260,7 @@ mod tests {
         let stop = CancellationToken::new();
         let (good, _) = server(vec![loaded(20), routers()]).await;
         let (closed, _) = server(vec![answer("404 Not Found", "404 page not found")]).await;
-        let traefik = start(vec![good, closed.clone()], &stop).await;
+        let traefik = start(vec![good, closed.clone()], &stop);
         let got = answers(&traefik, 1).await;
         assert!(got[0][0].seen.is_ok());
         let reason = got[0][1].seen.as_ref().expect_err("it answers 404");
@@ -272,7 +272,7 @@ mod tests {
     async fn nothing_is_read_while_nobody_asks() {
         let stop = CancellationToken::new();
         let (address, asked) = server(vec![loaded(20), routers(), loaded(20), routers()]).await;
-        let traefik = start(vec![address], &stop).await;
+        let traefik = start(vec![address], &stop);
         tokio::time::sleep(Duration::from_millis(600)).await;
         assert_eq!(asked.lock().expect("no panic under it").len(), 0);
         answers(&traefik, 1).await;

@@ -120,3 +120,14 @@ fn trouble_of_a_watch_that_goes_on_in_silence_is_over_and_that_of_one_never_list
     fresh.services.calm(&None);
     assert_eq!(fresh.services.states()[0].trouble.as_deref(), Some("429"));
 }
+
+#[test]
+fn l7_an_object_that_became_unreadable_keeps_its_row_and_holds_nobody_up() {
+    let caches = listed(&[("a", 5)]);
+    wrote(&caches, "a", Became::Version("7".into()));
+    caches.services.unreadable(&None, service("a", 7).meta(), Timestamp::UNIX_EPOCH);
+    assert_eq!(caches.fresh(&key()), Ok(()));
+    assert_eq!(caches.services.get("shop", "a").map(|row| row.meta.resource_version.clone()), Some("5".to_owned()));
+    assert!(caches.services.remove_unreadable(&None, service("a", 8).meta(), Timestamp::UNIX_EPOCH).is_some());
+    assert!(caches.services.all().is_empty());
+}

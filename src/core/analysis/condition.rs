@@ -69,7 +69,7 @@ pub fn judge(success: &str, failure: &str, reading: &Reading) -> (Verdict, Strin
     });
     let verdict = match outcome {
         Err(error) => return error,
-        Ok((Some(true), _)) | Ok((None, Some(false))) => Verdict::Failed,
+        Ok((Some(true), _) | (None, Some(false))) => Verdict::Failed,
         Ok((Some(false), Some(false))) => Verdict::Inconclusive,
         Ok(_) => Verdict::Successful,
     };

@@ -246,7 +246,7 @@ mod tests {
     use serde_json::{Value, json};
     use std::collections::BTreeMap;
 
-    fn metric(fields: Value) -> Metric {
+    fn metric(fields: &Value) -> Metric {
         let mut metric = json!({"name": "m", "provider": {"prometheus": {"address": "http://p:9090", "query": "up"}}});
         metric.as_object_mut().expect("an object").extend(fields.as_object().expect("fields").clone());
         RunSpec::parse(&json!({"metrics": [metric]})).expect("a good metric").metrics.remove(0)
@@ -257,7 +257,7 @@ mod tests {
     }
 
     /// Absorbs one measurement per letter, one second apart: s, f, i, e, n(o data); stops when the metric is over.
-    fn after(fields: Value, letters: &str) -> MetricResult {
+    fn after(fields: &Value, letters: &str) -> MetricResult {
         let metric = metric(fields);
         let mut result = MetricResult { name: "m".to_owned(), ..MetricResult::default() };
         for (second, letter) in (0..).zip(letters.chars()) {
@@ -316,56 +316,56 @@ mod tests {
             (json!({"interval": "1s"}), "ssssssssss", "Running"),
             (json!({"interval": "1s"}), "sssf", "Failed"),
         ] {
-            assert_eq!(phase(&after(fields.clone(), letters)), wanted, "{letters} with {fields}");
+            assert_eq!(phase(&after(&fields, letters)), wanted, "{letters} with {fields}");
         }
     }
 
     #[test]
     fn e2_an_error_is_not_counted_and_a_failure_ends_a_row_of_successes() {
-        let result = after(json!({"interval": "1s", "count": 9, "failureLimit": 3}), "ssesf");
+        let result = after(&json!({"interval": "1s", "count": 9, "failureLimit": 3}), "ssesf");
         assert_eq!((result.count, result.error, result.consecutive_error), (Some(4), Some(1), None));
         assert_eq!(result.consecutive_success, None);
-        assert_eq!(after(json!({"interval": "1s"}), "sse").consecutive_success, None);
+        assert_eq!(after(&json!({"interval": "1s"}), "sse").consecutive_success, None);
     }
 
     #[test]
     fn a6_failures_within_the_limit_alone_are_no_success() {
-        assert_eq!(phase(&after(json!({"interval": "1s", "count": 2, "failureLimit": 2}), "ff")), "Inconclusive");
+        assert_eq!(phase(&after(&json!({"interval": "1s", "count": 2, "failureLimit": 2}), "ff")), "Inconclusive");
     }
 
     #[test]
     fn no_data_is_not_counted_until_its_time_is_over() {
-        let open = after(json!({"interval": "1s", "sampleTimeout": "3s"}), "nnn");
+        let open = after(&json!({"interval": "1s", "sampleTimeout": "3s"}), "nnn");
         assert_eq!((phase(&open), open.count, open.measurements.len()), ("Running", None, 1));
         assert_eq!(question_id(&open), "measure/m/0.3");
         assert_eq!(open.measurements[0].started_at, Some(at(0)), "it waits since the first look");
-        assert_eq!(phase(&after(json!({"interval": "1s", "sampleTimeout": "3s"}), "nnnn")), "Inconclusive");
-        let failure = after(json!({"interval": "1s", "sampleTimeout": "3s", "noData": "Failure"}), "nnnn");
+        assert_eq!(phase(&after(&json!({"interval": "1s", "sampleTimeout": "3s"}), "nnnn")), "Inconclusive");
+        let failure = after(&json!({"interval": "1s", "sampleTimeout": "3s", "noData": "Failure"}), "nnnn");
         assert_eq!((phase(&failure), failure.count), ("Failed", Some(1)));
-        let success = after(json!({"sampleTimeout": "3s", "noData": "Success"}), "nnnn");
+        let success = after(&json!({"sampleTimeout": "3s", "noData": "Success"}), "nnnn");
         assert_eq!(phase(&success), "Successful");
     }
 
     #[test]
     fn data_that_comes_in_time_ends_the_wait_as_any_measurement() {
-        let result = after(json!({"interval": "1s", "count": 2}), "nns");
+        let result = after(&json!({"interval": "1s", "count": 2}), "nns");
         assert_eq!((phase(&result), result.count, result.measurements.len()), ("Running", Some(1), 1));
         assert_eq!(question_id(&result), "measure/m/1.0");
     }
 
     #[test]
     fn e1_the_next_measurement_follows_the_last_finish() {
-        let metric = metric(json!({"interval": "30s", "initialDelay": "5s"}));
+        let metric = metric(&json!({"interval": "30s", "initialDelay": "5s"}));
         let fresh = MetricResult::default();
         assert_eq!(due(&metric, &fresh, at(0)), at(5));
-        assert_eq!(due(&metric, &after(json!({"interval": "30s"}), "s"), at(0)), at(30));
-        assert_eq!(due(&metric, &after(json!({"interval": "30s"}), "e"), at(0)), at(10));
-        assert_eq!(due(&metric, &after(json!({"interval": "30s"}), "n"), at(0)), at(10));
+        assert_eq!(due(&metric, &after(&json!({"interval": "30s"}), "s"), at(0)), at(30));
+        assert_eq!(due(&metric, &after(&json!({"interval": "30s"}), "e"), at(0)), at(10));
+        assert_eq!(due(&metric, &after(&json!({"interval": "30s"}), "n"), at(0)), at(10));
     }
 
     #[test]
     fn e8_ten_measurements_are_kept_and_all_are_counted() {
-        let result = after(json!({"interval": "1s"}), &"s".repeat(13));
+        let result = after(&json!({"interval": "1s"}), &"s".repeat(13));
         assert_eq!((result.measurements.len(), result.count), (10, Some(13)));
         assert_eq!(result.measurements[0].finished_at, Some(at(3)));
     }
@@ -375,7 +375,7 @@ mod tests {
         for (letters, wanted) in
             [("", "Successful"), ("n", "Successful"), ("s", "Successful"), ("f", "Inconclusive"), ("fs", "Successful")]
         {
-            let mut result = after(json!({"interval": "1s", "failureLimit": 5}), letters);
+            let mut result = after(&json!({"interval": "1s", "failureLimit": 5}), letters);
             terminate(&mut result);
             assert_eq!(phase(&result), wanted, "{letters}");
         }

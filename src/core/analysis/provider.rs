@@ -37,7 +37,7 @@ fn prometheus(field: &str, value: &Value) -> Vec<Refusal> {
         let authority = address.strip_prefix("http://").or_else(|| address.strip_prefix("https://"));
         match authority {
             None | Some("") => {
-                refuse("address", "not an http or https URL", "write it like http://prometheus.monitoring:9090")
+                refuse("address", "not an http or https URL", "write it like http://prometheus.monitoring:9090");
             }
             Some(rest) if rest.split('/').next().is_some_and(|host| host.contains('@')) => {
                 refuse("address", "it carries a credential", "use authentication.basicAuth");

@@ -210,7 +210,7 @@ fn notices(key: &Key, uid: &str, seen: &AnalysisRunStatus, status: &AnalysisRunS
 
 /// E10: a run that is over is deleted when its time to live is.
 fn clean_up(key: &Key, run: &AnalysisRunRow, status: &AnalysisRunStatus, now: Timestamp) -> Plan {
-    let ttl = RunSpec::parse(&run.spec).map(|s| s.ttl).unwrap_or_else(|_| Ttl::of(&run.spec));
+    let ttl = RunSpec::parse(&run.spec).map_or_else(|_| Ttl::of(&run.spec), |s| s.ttl);
     let seconds = match Phase::read(status.phase.as_deref().unwrap_or_default()) {
         Phase::Successful => ttl.after_success.or(ttl.after_completion),
         Phase::Failed => ttl.after_failure.or(ttl.after_completion),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     impl Bench {
-        fn new(metrics: Value) -> Self {
+        fn new(metrics: &Value) -> Self {
             Self {
                 object: json!({"metadata": {"name": "r", "namespace": "shop", "uid": "u", "resourceVersion": "1", "generation": 1},
                                "spec": {"metrics": metrics}}),
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn e1_all_metrics_are_measured_at_once_and_again_after_the_interval() {
-        let mut bench = Bench::new(json!([metric("a"), metric("b")]));
+        let mut bench = Bench::new(&json!([metric("a"), metric("b")]));
         assert_eq!(ids(&bench.step()), ["measure/a/0.0", "measure/b/0.0"]);
         bench.answer("measure/a/0.0", Verdict::Successful);
         let plan = bench.step();
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn deciding_on_ones_own_result_changes_nothing() {
-        let mut bench = Bench::new(json!([metric("a"), metric("b")]));
+        let mut bench = Bench::new(&json!([metric("a"), metric("b")]));
         bench.step();
         bench.answer("measure/a/0.0", Verdict::NoData);
         bench.step();
@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn a5_a_new_process_asks_the_same_question_again() {
-        let mut bench = Bench::new(json!([metric("a")]));
+        let mut bench = Bench::new(&json!([metric("a")]));
         bench.step();
         bench.answer("measure/a/0.0", Verdict::Successful);
         let before = bench.step();
@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     fn an_answer_stays_asked_for_until_the_status_that_holds_it_is_written() {
-        let mut bench = Bench::new(json!([metric("a"), metric("b")]));
+        let mut bench = Bench::new(&json!([metric("a"), metric("b")]));
         bench.step();
         bench.answer("measure/a/0.0", Verdict::Failed);
         let before_the_write = bench.plan();
@@ -360,7 +360,7 @@ mod tests {
 
     #[test]
     fn e5_a_failing_metric_ends_the_run_and_every_other_measurement_at_once() {
-        let mut bench = Bench::new(json!([metric("a"), metric("b")]));
+        let mut bench = Bench::new(&json!([metric("a"), metric("b")]));
         bench.step();
         bench.answer("measure/a/0.0", Verdict::Failed);
         let plan = bench.step();
@@ -375,7 +375,7 @@ mod tests {
 
     #[test]
     fn e5_the_worst_metric_names_the_phase_when_all_are_over() {
-        let mut bench = Bench::new(json!([metric("a"), metric("b")]));
+        let mut bench = Bench::new(&json!([metric("a"), metric("b")]));
         bench.step();
         for n in 0..2 {
             bench.answer(&format!("measure/a/{n}.0"), Verdict::Successful);
@@ -389,7 +389,7 @@ mod tests {
 
     #[test]
     fn e7_a_dry_run_metric_fails_without_influence() {
-        let mut bench = Bench::new(json!([metric("a"), metric("b")]));
+        let mut bench = Bench::new(&json!([metric("a"), metric("b")]));
         bench.object["spec"]["dryRun"] = json!([{"metricName": "b"}]);
         bench.step();
         bench.answer("measure/b/0.0", Verdict::Failed);
@@ -404,7 +404,7 @@ mod tests {
 
     #[test]
     fn e6_terminate_ends_a_run_and_its_questions() {
-        let mut bench = Bench::new(json!([metric("a")]));
+        let mut bench = Bench::new(&json!([metric("a")]));
         bench.step();
         bench.object["spec"]["terminate"] = json!(true);
         let plan = bench.step();
@@ -415,7 +415,7 @@ mod tests {
 
     #[test]
     fn a6_a_finished_run_stays_as_it_is_whatever_is_answered_or_changed() {
-        let mut bench = Bench::new(json!([metric("a")]));
+        let mut bench = Bench::new(&json!([metric("a")]));
         bench.step();
         bench.answer("measure/a/0.0", Verdict::Failed);
         bench.step();
@@ -426,7 +426,7 @@ mod tests {
 
     #[test]
     fn e9_a_spec_that_is_not_accepted_ends_the_run_with_every_reason() {
-        let mut bench = Bench::new(json!([{"name": "a", "provider": {"datadog": {}}}, {"name": "b", "provider": {}}]));
+        let mut bench = Bench::new(&json!([{"name": "a", "provider": {"datadog": {}}}, {"name": "b", "provider": {}}]));
         bench.step();
         assert_eq!(bench.phase(), "Error");
         let message = bench.object["status"]["message"].as_str().unwrap_or_default();
@@ -439,7 +439,7 @@ mod tests {
 
     #[test]
     fn e10_a_run_is_deleted_when_its_time_to_live_is_over() {
-        let mut bench = Bench::new(json!([metric("a")]));
+        let mut bench = Bench::new(&json!([metric("a")]));
         bench.object["spec"]["ttlStrategy"] = json!({"secondsAfterCompletion": 1000, "secondsAfterFailure": 60});
         bench.step();
         bench.answer("measure/a/0.0", Verdict::Failed);

@@ -236,7 +236,7 @@ impl MetricReader<'_> {
         let inconclusive_limit = self.unsigned("inconclusiveLimit", 0);
         let consecutive_success_limit = self.unsigned("consecutiveSuccessLimit", 0);
         let consecutive_error_limit = self.unsigned("consecutiveErrorLimit", DEFAULT_ERROR_LIMIT);
-        let count = (!endless && count > 0 || !endless && interval.is_none()).then(|| count.max(1).unsigned_abs());
+        let count = (!endless && (count > 0 || interval.is_none())).then(|| count.max(1).unsigned_abs());
         let metric = Metric {
             initial_delay: self.span("initialDelay").unwrap_or_default(),
             count,
@@ -324,14 +324,12 @@ impl MetricReader<'_> {
         if value.is_null() || value == "" {
             return i64::try_from(default).unwrap_or(i64::MAX);
         }
-        match whole_number(value).filter(|n| (least..=i64::from(i32::MAX)).contains(n)) {
-            Some(n) => n,
-            None => {
-                let problem = format!("not a whole number from {least} on");
-                self.refuse(field, &value.to_string(), problem, "write one, or an argument that holds one");
-                i64::try_from(default).unwrap_or(i64::MAX)
-            }
+        if let Some(n) = whole_number(value).filter(|n| (least..=i64::from(i32::MAX)).contains(n)) {
+            return n;
         }
+        let problem = format!("not a whole number from {least} on");
+        self.refuse(field, &value.to_string(), problem, "write one, or an argument that holds one");
+        i64::try_from(default).unwrap_or(i64::MAX)
     }
 
     fn unsigned(&mut self, field: &str, default: u64) -> u64 {
@@ -364,13 +362,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn with(fields: Value) -> Value {
+    fn with(fields: &Value) -> Value {
         let mut metric = json!({"name": "m", "provider": {"prometheus": {"address": "http://p:9090", "query": "up"}}});
         metric.as_object_mut().expect("an object").extend(fields.as_object().expect("fields").clone());
         json!({"metrics": [metric]})
     }
 
-    fn parse(fields: Value) -> Result<Metric, Vec<String>> {
+    fn parse(fields: &Value) -> Result<Metric, Vec<String>> {
         RunSpec::parse(&with(fields))
             .map(|mut spec| spec.metrics.remove(0))
             .map_err(|refusals| refusals.into_iter().map(|r| r.field).collect())
@@ -384,7 +382,7 @@ mod tests {
             (json!({"interval": "10s", "count": 3}), Some(3)),
             (json!({"interval": "10s", "count": "3"}), Some(3)),
         ] {
-            assert_eq!(parse(fields.clone()).map(|m| m.count), Ok(count), "{fields}");
+            assert_eq!(parse(&fields).map(|m| m.count), Ok(count), "{fields}");
         }
     }
 
@@ -396,7 +394,7 @@ mod tests {
             (json!({"interval": "1s"}), 120),
             (json!({"sampleTimeout": "5s"}), 5),
         ] {
-            assert_eq!(parse(fields).map(|m| m.sample_timeout), Ok(Span::from_secs(wait)));
+            assert_eq!(parse(&fields).map(|m| m.sample_timeout), Ok(Span::from_secs(wait)));
         }
     }
 
@@ -414,7 +412,7 @@ mod tests {
             (json!({"noData": "Maybe"}), "noData"),
             (json!({"baseline": "stable"}), "baseline"),
         ] {
-            assert_eq!(parse(fields.clone()).map(drop), Err(vec![format!("spec.metrics[0].{field}")]), "{fields}");
+            assert_eq!(parse(&fields).map(drop), Err(vec![format!("spec.metrics[0].{field}")]), "{fields}");
         }
     }
 
@@ -443,7 +441,7 @@ mod tests {
 
     #[test]
     fn e7_dry_run_and_retention_go_by_pattern() {
-        let mut spec = with(json!({}));
+        let mut spec = with(&json!({}));
         spec["dryRun"] = json!([{"metricName": "^m$"}]);
         spec["measurementRetention"] = json!([{"metricName": ".*", "limit": 3}]);
         let metric = RunSpec::parse(&spec).expect("fine").metrics.remove(0);
