@@ -15,7 +15,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         family: "bluegreen",
         name: "a_promotion_switches_all_requests_and_none_fails",
-        tag: Tag::Core,
+        tag: Tag::Wide,
         rules: &["T11", "T12", "T13", "A11"],
         limit: Duration::from_secs(240),
         run: |stand| async move { switched(&stand).await }.boxed(),
@@ -23,7 +23,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         family: "bluegreen",
         name: "an_abort_before_the_switch_leaves_users_where_they_are",
-        tag: Tag::Core,
+        tag: Tag::Wide,
         rules: &["T8", "T13"],
         limit: Duration::from_secs(180),
         run: |stand| async move { aborted(&stand).await }.boxed(),

@@ -18,7 +18,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         family: "canary",
         name: "shares_follow_the_weights_behind_an_ingress_route",
-        tag: Tag::Core,
+        tag: Tag::Wide,
         rules: &["T1", "T2", "T5", "T10", "A7", "A11"],
         limit: Duration::from_secs(300),
         run: |stand| async move { shares(&stand, Way::Route).await }.boxed(),
@@ -26,7 +26,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         family: "canary",
         name: "shares_follow_the_weights_behind_a_plain_ingress",
-        tag: Tag::Core,
+        tag: Tag::Wide,
         rules: &["T1", "T2", "T5", "T10", "A7", "A11"],
         limit: Duration::from_secs(300),
         run: |stand| async move { shares(&stand, Way::Ingress).await }.boxed(),
@@ -34,7 +34,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         family: "canary",
         name: "abort_by_annotation_puts_traffic_back_and_stays",
-        tag: Tag::Core,
+        tag: Tag::Wide,
         rules: &["T8", "A9", "A12"],
         limit: Duration::from_secs(180),
         run: |stand| async move { abort(&stand).await }.boxed(),
@@ -42,7 +42,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         family: "canary",
         name: "a_canary_that_dies_at_20_percent_costs_no_request",
-        tag: Tag::Core,
+        tag: Tag::Wide,
         rules: &["T2", "T3"],
         limit: Duration::from_secs(180),
         run: |stand| async move { dies(&stand).await }.boxed(),

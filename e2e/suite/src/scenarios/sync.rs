@@ -23,7 +23,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         family: "sync",
         name: "a_bad_manifest_leaves_the_cluster_as_it_was_and_is_named",
-        tag: Tag::Core,
+        tag: Tag::Wide,
         rules: &["G2", "G8"],
         limit: Duration::from_secs(300),
         run: |stand| async move { refused_whole(&stand).await }.boxed(),
