@@ -137,7 +137,7 @@ fn the_first_failed_effect_ends_the_pass_and_is_a_row_for_the_next_decision() {
 #[test]
 fn l4_what_was_written_is_waited_for() {
     let controller = controller(vec![], vec![]);
-    carried_out(&controller);
+    let _ = carried_out(&controller);
     controller.world.caches.rollouts.declare(None);
     assert!(controller.world.caches.fresh(&key()).is_err());
 }
