@@ -1,8 +1,8 @@
 //! Leadership: one of the replicas writes, and it knows until when.
 //!
 //! [`Tenure`] is the right to write. Only this module makes one, and every call that writes takes it and ends before it does.
-//! The rule: a tenure ends [`TENURE`] after the renewal that it rests on *began*, and another replica takes the lease only
-//! after it has seen it unchanged for [`DURATION`], both by their own monotonic clocks. The difference is the room for a call
+//! The rule: a tenure ends `TENURE` after the renewal that it rests on *began*, and another replica takes the lease only
+//! after it has seen it unchanged for `DURATION`, both by their own monotonic clocks. The difference is the room for a call
 //! that is still on its way. Clocks of machines are compared nowhere.
 
 use super::client::{Client, Mode};

@@ -1,7 +1,7 @@
 //! The main job, told as it happens: a commit becomes traffic, a bad one is taken back, in traffic and in git.
 //!
 //! Everything goes through the real product, from outside. What is told was seen; what is asserted is what a user could
-//! complain about. The acts are in [`acts`], what a seed draws in [`plan`], figures and their table in [`figures`].
+//! complain about. The acts are in `acts`, what a seed draws in `plan`, figures and their table in `figures`.
 
 mod acts;
 mod chaos;
