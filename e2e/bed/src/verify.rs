@@ -96,7 +96,7 @@ fn cargo_parts(options: &Options) -> Vec<(&'static str, u64, Arguments, Environm
                 "--package",
                 "tidegate-e2e",
             ],
-            vec![("RUSTDOCFLAGS", "--deny warnings")],
+            vec![("RUSTDOCFLAGS", "--deny warnings --allow rustdoc::private_intra_doc_links")],
         ),
         ("unit, property, simulation", 360, vec!["test", "--quiet", "--workspace", "--lib", "--bins"], vec![]),
         (
