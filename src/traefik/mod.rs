@@ -226,25 +226,8 @@ mod tests {
     #[tokio::test]
     async fn a_change_is_told_at_once_and_the_same_again_after_a_second() {
         let stop = CancellationToken::new();
-        let (address, _) = server(vec![
-            loaded(0),
-            routers(),
-            loaded(0),
-            routers(),
-            loaded(50),
-            routers(),
-            loaded(50),
-            routers(),
-            loaded(50),
-            routers(),
-            loaded(50),
-            routers(),
-            loaded(50),
-            routers(),
-            loaded(50),
-            routers(),
-        ])
-        .await;
+        let weights = [0, 0, 50, 50, 50, 50, 50, 50];
+        let (address, _) = server(weights.into_iter().flat_map(|canary| [loaded(canary), routers()]).collect()).await;
         let traefik = start(vec![address], &stop);
         let got = answers(&traefik, 3).await;
         let canary =

@@ -1,3 +1,5 @@
+//! The rules of the caches: listing, freshness against our own writes, what unreadable objects do.
+
 use super::*;
 use crate::cluster::write::{Became, Written};
 use crate::core::object::Key;

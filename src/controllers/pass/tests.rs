@@ -1,3 +1,5 @@
+//! The order of a pass, and what becomes of it when a write fails, the process dies, or the tenure is lost.
+
 use super::*;
 use crate::cluster::Became;
 use crate::core::object::{ObjectRef, ResourceType};

@@ -1,3 +1,5 @@
+//! Laws of the queue: nothing in flight twice, nothing lost, urgent keys first, failures back off by themselves.
+
 use super::*;
 use crate::core::object::{ObjectRef, ResourceType};
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Which objects an Application wants, and which sets are refused whole.
+
 use super::*;
 use crate::api::ApplicationSpec;
 use crate::core::application::health::Health;
