@@ -2,22 +2,18 @@
 
 mod account;
 
-use super::assess::{self, Live};
-use super::health::{Health, HealthStatus, worst};
+use super::assess::{self, Fit, Live};
+use super::commands;
 use super::observed::Observed;
 use super::project::Fence;
-use super::prune::{self, Brakes, Extra, Fate};
+use super::prune::{self, Brakes};
 use super::rescue::{good, hold, message::RevertTrailers, phase as rescue_phase, revert, verdict};
 use super::spec::{Mode, Spec};
 use super::sync::{self, BY_RESCUE, Comparison, Goal, Moves};
 use super::wanted::{Kinds, LABEL_APPLICATION, Trouble, digest, kinds_of, owner_label, wanted};
-use super::{commands, conditions};
-use crate::api::{
-    ApplicationHealth, ApplicationStatus, OperationState, ReconcileError, ResourceStatus, RevisionStatus, SyncResult,
-    SyncStatus,
-};
+use crate::api::{ApplicationStatus, OperationState, ReconcileError, RevisionStatus, SyncResult};
 use crate::core::object::{ObjectRef, ResourceType};
-use crate::core::plan::{Notice, Plan, StatusWrite, Why};
+use crate::core::plan::{Plan, Why};
 use crate::core::question::{
     Ask, LiveObjects, Question, RenderError, RenderQuestion, Rendered, SourceQuestion, SourceTip, Told,
 };
