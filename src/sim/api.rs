@@ -203,7 +203,7 @@ impl Node {
                 ready,
                 created: Some(born),
                 reason: if bad { "ErrImagePull".to_owned() } else { String::new() },
-                message: String::new(),
+                message: if bad { "manifest unknown: not found".to_owned() } else { String::new() },
                 restarts: 0,
             });
         }

@@ -8,5 +8,7 @@ mod fields;
 pub mod node;
 pub mod oracle;
 pub mod run;
+#[cfg(test)]
+mod schedules;
 pub mod server;
 pub mod traefik;

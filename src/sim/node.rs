@@ -49,9 +49,12 @@ impl Node {
 
     /// Kills the pods of a ReplicaSet. New ones take their place; with `for_good` they never get ready.
     pub fn strike(&mut self, replica_set: &ObjectRef, for_good: bool) {
-        for pod in self.pods.get_mut(replica_set).into_iter().flatten() {
-            pod.ready_since = None;
-            pod.broken |= for_good;
+        let Some(pods) = self.pods.get_mut(replica_set) else { return };
+        if !for_good {
+            pods.clear();
+        }
+        for pod in pods {
+            (pod.ready_since, pod.broken) = (None, true);
         }
     }
 

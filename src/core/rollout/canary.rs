@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use super::pass::{Pass, Phase};
-use super::routing::{Routing, agreed, live_of, same_share};
+use super::routing::{Routing, agreed, all_heard, live_of, same_share};
 use super::runs::Place;
 use super::sizes::{self, enough};
 use super::spec::{AfterAbort, Canary, Step};
@@ -16,6 +16,11 @@ use crate::core::traffic::covers;
 
 /// Times that the canary may lose its pods in one step.
 const LOSSES: i32 = 3;
+/// The highest share that is raised to while an instance of Traefik is silent.
+const MOST_UNHEARD: Weight = match Weight::new(50) {
+    Some(weight) => weight,
+    None => Weight::ZERO,
+};
 /// How long it may have less than half of its pods (reliability: a node that drains is over by then).
 const HALF_LOST: Span = Span::from_secs(10);
 
@@ -34,7 +39,9 @@ pub(super) fn decide(pass: &mut Pass<'_>, canary: &Canary) {
     check_analysis(pass, canary);
     let promoted = pass.take_commands();
     if let Some(routing) = &routing {
-        routing.verify(pass);
+        let next = sizes::weight_at(canary, index(pass));
+        let raises = pass.phase() == Phase::Updating && next > MOST_UNHEARD && next > routing.weight;
+        routing.verify(pass, raises);
         guard(pass, canary, routing);
     }
     let wanted = current_pods(pass, canary);
@@ -228,7 +235,17 @@ fn step_is_done(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'
             let started = pass.next.pause_conditions.iter().find(|p| p.reason == "CanaryPauseStep");
             let started = started.and_then(|p| p.start_time).unwrap_or(f.now);
             let Some(duration) = duration else { return false };
-            let end = duration.after(started);
+            // The pause is for users of the declared share: while a lost canary has none its time does not count.
+            let weight = sizes::weight_at(canary, at);
+            let mut since = started;
+            if routing.is_some() && weight > Weight::ZERO && f.spec.replicas > 0 {
+                if !is_live(pass, weight, &hash) {
+                    return false;
+                }
+                let served = live_of(pass.next.traffic.as_ref()).and_then(|l| l.since);
+                since = since.max(served.unwrap_or(since));
+            }
+            let end = duration.after(since);
             pass.wake_at(end);
             f.now >= end
         }
@@ -287,15 +304,12 @@ pub(super) fn desired_weight(pass: &Pass<'_>, canary: &Canary, routing: &Routing
             if !enough(canary.threshold, available, pods) {
                 return now;
             }
-            let mut cap = raise_cap(available, pods);
-            let silent = pass
-                .next
-                .traffic
-                .as_ref()
-                .is_some_and(|t| t.rung.as_deref() != Some("bound") && !t.instances.is_empty());
-            if silent {
-                cap = cap.min(Weight::new(50).unwrap_or(Weight::ZERO));
+            // Above half, every instance must have been heard just now: a silent one may serve another share.
+            let by_bound = pass.next.traffic.as_ref().is_some_and(|t| t.rung.as_deref() == Some("bound"));
+            if wanted > MOST_UNHEARD && !by_bound && !all_heard(pass) {
+                return now;
             }
+            let cap = raise_cap(available, pods);
             wanted.min(cap).max(now)
         }
     }

@@ -61,7 +61,7 @@ pub(super) fn decide(pass: &mut Pass<'_>, refusals: Vec<Refusal>) {
         }
     } else if let Some(mut routing) = Routing::applied(f, Span::from_secs(15)) {
         routing.leaving = false;
-        routing.verify(pass);
+        routing.verify(pass, false);
         let weight = canary::desired_weight(pass, &strategy, &routing);
         canary::direct(pass, &strategy, &routing, weight);
         if let Some(traffic) = &mut pass.next.traffic {

@@ -133,11 +133,12 @@ impl<'a> Routing<'a> {
     }
 
     /// Compares what is wanted with what Traefik was seen to serve, and records it when they agree.
-    pub(super) fn verify(&self, pass: &mut Pass<'_>) {
+    /// `hear`: a write is near that needs a fresh word of every instance.
+    pub(super) fn verify(&self, pass: &mut Pass<'_>, hear: bool) {
         let Some(mut status) = pass.next.traffic.clone() else { return };
         let Some(want) = status.want.clone() else { return };
         // A silent instance is looked at until it speaks.
-        if agreed(Some(&status)) && status.instances.is_empty() {
+        if agreed(Some(&status)) && status.instances.is_empty() && !hear {
             return;
         }
         let expected = self.expected(&pass.f.whose.namespace);
@@ -402,4 +403,10 @@ pub(super) fn agreed(status: Option<&TrafficStatus>) -> bool {
 /// What was last seen live.
 pub(super) fn live_of(status: Option<&TrafficStatus>) -> Option<&TrafficShare> {
     status?.live.as_ref()
+}
+
+/// Whether every instance of Traefik that was asked in this pass has answered, and none is behind.
+pub(super) fn all_heard(pass: &Pass<'_>) -> bool {
+    let answered = |q: &Question| matches!(q.ask, Ask::Routes { .. }) && pass.f.observed.answers.contains_key(&q.id);
+    pass.ask.iter().any(answered) && pass.next.traffic.as_ref().is_some_and(|t| t.instances.is_empty())
 }

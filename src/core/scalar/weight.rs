@@ -11,8 +11,9 @@ impl Weight {
     pub const FULL: Self = Self(100);
 
     /// `None` outside of 0 to 100.
-    pub fn new(percent: i64) -> Option<Self> {
-        u8::try_from(percent).ok().filter(|p| *p <= 100).map(Self)
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100 fits")]
+    pub const fn new(percent: i64) -> Option<Self> {
+        if percent >= 0 && percent <= 100 { Some(Self(percent as u8)) } else { None }
     }
 
     pub fn percent(self) -> i32 {
