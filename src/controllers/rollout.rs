@@ -27,6 +27,7 @@ impl Kind for Rollout {
         let mut endpoint_slices = caches.endpoint_slices.synced()?.list(namespace);
         endpoint_slices.retain(|s| s.meta.labels.get(crate::core::rollout::LABEL_ROLLOUT) == Some(&key.name));
         Ok(Observed {
+            name: key.name.clone(),
             replica_sets: caches.replica_sets.synced()?.owned_by(namespace, &uid),
             services: caches.services.synced()?.list(namespace),
             endpoint_slices,

@@ -32,6 +32,12 @@ pub fn keys(caches: &Caches, change: &Change) -> Vec<(Key, Lane)> {
         caches.rollouts.list(&target.namespace)
     };
     let lane = lane(caches, change);
+    // What a Rollout changed in a Service is put back when it is gone, also when that is found at start.
+    if let Some(name) = change.meta.annotations.get(rollout::ANNOTATION_MANAGED_BY) {
+        if target.resource == ResourceType::SERVICE && caches.rollouts.get(&target.namespace, name).is_none() {
+            keys.push((ObjectRef::new(ResourceType::ROLLOUT, &target.namespace, name), lane));
+        }
+    }
     for row in rollouts.iter().filter(|row| rollout::concerns(row, target, &change.meta)) {
         keys.push((ObjectRef::new(ResourceType::ROLLOUT, &row.meta.namespace, &row.meta.name), lane));
     }

@@ -408,7 +408,7 @@ pub(super) fn point(pass: &mut Pass<'_>, row: &ServiceRow, target: Option<&str>)
         pass.effects.push(edits::mark(row, &f.whose));
     }
     let Some(target) = target else { return };
-    if row.selector.get(super::LABEL_HASH).map(String::as_str) != Some(target) {
+    if row.selector != edits::selector_of(row, target) {
         let text = format!("Switched selector of Service {} to {target}", row.meta.name);
         pass.notice(false, "SwitchService", text);
         pass.effects.push(edits::select(row, target));

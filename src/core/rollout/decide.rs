@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// What this Rollout wants next. Total and deterministic; deciding on one's own result gives no effects.
 pub fn decide(observed: &Observed, now: Timestamp) -> Plan {
-    let Some(rollout) = observed.rollout.as_deref() else { return Plan::default() };
+    let Some(rollout) = observed.rollout.as_deref() else { return after_the_end(observed) };
     if rollout.meta.deleting.is_some() {
         // What belongs to it goes with it, by owner references.
         return Plan::default();
@@ -39,6 +39,15 @@ pub fn decide(observed: &Observed, now: Timestamp) -> Plan {
             finish(pass)
         }
     }
+}
+
+/// What was changed in objects of others is put back when the Rollout is gone; what was ours goes by owner references.
+fn after_the_end(observed: &Observed) -> Plan {
+    let steered = observed.services.iter().filter(|s| {
+        let ours = s.meta.annotations.get(super::ANNOTATION_MANAGED_BY).is_some_and(|name| *name == observed.name);
+        ours && s.meta.owner.is_none() && s.meta.deleting.is_none()
+    });
+    Plan { effects: steered.map(|s| edits::release(s)).collect(), ..Plan::default() }
 }
 
 /// A template is proven by the API server before anything moves: its ReplicaSet is tried, until it is there.

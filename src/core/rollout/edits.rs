@@ -99,18 +99,56 @@ pub(super) fn delete(resource: ResourceType, meta: &Meta, why: Why) -> Effect {
     Effect { verb: Verb::Delete { target, uid, propagation, actor }, why }
 }
 
+/// What a Service selects apart from a revision. Where an Application leaves the selector to us, it is git's, which it
+/// passes in an annotation.
+pub(super) fn base_selector(service: &ServiceRow) -> BTreeMap<String, String> {
+    let passed = service.meta.annotations.get(crate::core::application::wanted::ANNOTATION_SELECTOR);
+    let passed = passed.and_then(|text| serde_json::from_str::<BTreeMap<String, String>>(text).ok());
+    let mut base = passed.filter(|p| !p.is_empty()).unwrap_or_else(|| service.selector.clone());
+    base.remove(LABEL_HASH);
+    base
+}
+
+/// The selector that points a Service at one revision.
+pub(super) fn selector_of(service: &ServiceRow, hash: &str) -> BTreeMap<String, String> {
+    let mut wanted = base_selector(service);
+    wanted.insert(LABEL_HASH.to_owned(), hash.to_owned());
+    wanted
+}
+
 /// Points a Service at one revision. The selector is one atomic field: the whole of it is tested and replaced, so that
 /// another's change in between is never undone.
 pub(super) fn select(service: &ServiceRow, hash: &str) -> Effect {
-    let mut wanted = service.selector.clone();
-    wanted.insert(LABEL_HASH.to_owned(), hash.to_owned());
+    edit(ResourceType::SERVICE, &service.meta, reselect(service, &selector_of(service, hash)), Why::SelectPods)
+}
+
+fn reselect(service: &ServiceRow, wanted: &BTreeMap<String, String>) -> Vec<PatchOperation> {
     let at = ["spec", "selector"];
-    let operations = if service.selector.is_empty() {
+    if service.selector.is_empty() {
         vec![add(&at, json!(wanted))]
     } else {
         vec![test(&at, json!(service.selector)), replace(&at, json!(wanted))]
-    };
-    edit(ResourceType::SERVICE, &service.meta, operations, Why::SelectPods)
+    }
+}
+
+/// Gives a Service back that a Rollout steered which is gone: it selects by the user's labels alone, and our marks go.
+pub(super) fn release(service: &ServiceRow) -> Effect {
+    let mut operations = Vec::new();
+    let base = base_selector(service);
+    if base != service.selector {
+        operations.extend(reselect(service, &base));
+    }
+    for (map, key, value) in [
+        ("labels", LABEL_ROLLOUT, service.meta.labels.get(LABEL_ROLLOUT)),
+        ("annotations", ANNOTATION_MANAGED_BY, service.meta.annotations.get(ANNOTATION_MANAGED_BY)),
+    ] {
+        if let Some(value) = value {
+            let at = ["metadata", map, key];
+            operations.push(test(&at, json!(value)));
+            operations.push(PatchOperation::Remove(RemoveOperation { path: path(&at) }));
+        }
+    }
+    edit(ResourceType::SERVICE, &service.meta, operations, Why::RouteTakeDown)
 }
 
 /// Whether a Service carries our marks.

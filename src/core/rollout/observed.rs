@@ -15,6 +15,8 @@ use std::sync::Arc;
 /// by who fills it, since what belongs to a Rollout is part of the decision.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
+    /// Name of the Rollout, also when it is gone.
+    pub name: String,
     pub rollout: Option<Arc<RolloutRow>>,
     /// ReplicaSets of the namespace whose controlling owner has the Rollout's uid.
     pub replica_sets: Vec<Arc<ReplicaSetRow>>,

@@ -1,6 +1,5 @@
 //! What of the routing was seen, and what is expected of it: names, shares, selectors, and whether Traefik serves them.
 
-use super::LABEL_HASH;
 use super::facts::{Endpoints, Facts};
 use super::pass::Pass;
 use super::spec::{Canary, ServiceName, Shield, Traffic, Way};
@@ -332,7 +331,8 @@ pub(super) fn check_selectors(f: &Facts<'_>, rows: &[&ServiceRow]) -> Result<(),
     let mut refusals = Vec::new();
     for row in rows {
         let field = format!("Service {}", row.meta.name);
-        if let Some((key, value)) = row.selector.iter().find(|(k, v)| *k != LABEL_HASH && labels.get(*k) != Some(v)) {
+        let base = super::edits::base_selector(row);
+        if let Some((key, value)) = base.iter().find(|(k, v)| labels.get(*k) != Some(v)) {
             refusals.push(Refusal::new(
                 format!("{field}: spec.selector.{key}"),
                 value,
@@ -340,7 +340,7 @@ pub(super) fn check_selectors(f: &Facts<'_>, rows: &[&ServiceRow]) -> Result<(),
                 "let the selector match the labels of spec.template",
             ));
         }
-        if row.selector.keys().all(|k| k == LABEL_HASH) {
+        if base.is_empty() {
             refusals.push(Refusal::new(
                 format!("{field}: spec.selector"),
                 &"",

@@ -296,3 +296,38 @@ fn without_a_router_pods_are_replaced_inside_surge_and_missing() {
     assert_eq!(sizes(&run), [("app:1".to_owned(), 0), ("app:2".to_owned(), 4)]);
     at_rest(&mut run);
 }
+
+/// F1 put right: nothing selects a revision that is gone.
+#[test]
+fn services_of_the_user_are_given_back_when_the_rollout_is_deleted() {
+    let mut run = cluster(canary(json!([{"setWeight": 50}])), &[50]);
+    run.pass_time(30);
+    assert_ne!(selected(&run, "web-stable"), "");
+    let now = run.now();
+    run.shared.state().server.delete(&rollout(), None, now).expect("it is there");
+    run.pass_time(30);
+    for name in ["web-stable", "web-canary"] {
+        let service = run.get(&ObjectRef::new(ResourceType::SERVICE, NAMESPACE, name)).expect("the user's Service");
+        assert_eq!(service["spec"]["selector"], json!({"app": "web"}));
+        assert_eq!(service["metadata"]["labels"].get("tidegate.dev/rollout"), None);
+    }
+    let before = run.shared.state().server.version();
+    run.pass_time(60);
+    assert_eq!(run.shared.state().server.version(), before);
+}
+
+/// Where an Application leaves the selector to the Rollout, git's labels come by annotation.
+#[test]
+fn a_selector_that_changes_in_git_reaches_the_service_with_the_hash() {
+    let mut run = cluster(canary(json!([{"setWeight": 50}])), &[50]);
+    change(&run, |o| o["spec"]["template"]["metadata"]["labels"] = json!({"app": "web", "tier": "front"}));
+    run.pass_time(30);
+    let stable = ObjectRef::new(ResourceType::SERVICE, NAMESPACE, "web-stable");
+    let wish = json!({"app": "web", "tier": "front"}).to_string();
+    let write = |o: &mut Value| o["metadata"]["annotations"]["tidegate.dev/selector"] = json!(wish);
+    run.shared.state().server.change(&stable, "tidegate-sync", write).expect("it is there");
+    run.pass_time(30);
+    let hash = status(&run)["stableRS"].clone();
+    let expected = json!({"app": "web", "tier": "front", "rollouts-pod-template-hash": hash});
+    assert_eq!(run.get(&stable).expect("it")["spec"]["selector"], expected);
+}
