@@ -20,7 +20,7 @@ const PODS_EVERY: Duration = Duration::from_secs(1);
 /// Before a question that nobody could answer is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// Before an answer that others may have made untrue (rights, quotas, definitions) is looked at again.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// The rooms of the rim that answer. Shared by all workers.
 #[derive(Debug)]

@@ -6,7 +6,8 @@
 use super::observed::Observed;
 use super::wanted::{Trouble, TroubleClass, Wanted, digest, template_probe};
 use crate::api::ReconcileError;
-use crate::core::object::ObjectRef;
+use crate::core::application::health::{Health, HealthStatus};
+use crate::core::object::{ObjectRef, ResourceType};
 use crate::core::plan::Actor;
 use crate::core::question::{ApiRefusal, Ask, FieldChange, LiveObject, Question, Told};
 use std::collections::BTreeMap;
@@ -18,6 +19,9 @@ pub struct Assessed<'a> {
     pub wanted: &'a Wanted,
     pub live: Option<&'a LiveObject>,
     pub fit: Fit,
+    /// Its own health when it is seen, `Missing` when it is not there; one that we may not look at counts as healthy once it
+    /// is in sync.
+    pub health: Health,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -47,12 +51,19 @@ pub fn assess<'a>(
     live: &Live<'a>,
     actor: &Actor,
     owner: &str,
+    unreadable: &[(ResourceType, String)],
     ask: &mut Vec<Question>,
 ) -> Vec<Assessed<'a>> {
     let one = |wanted: &'a Wanted| {
         let live = live.get(&wanted.target).copied();
         let fit = if wanted.later { Fit::Later } else { fit(observed, wanted, live, actor, owner, ask) };
-        Assessed { wanted, live, fit }
+        let blind = unreadable.iter().any(|(resource, _)| *resource == wanted.target.resource);
+        let health = match live {
+            Some(live) => live.health.clone(),
+            None if blind && fit == Fit::InSync => Health::healthy(),
+            None => Health::new(HealthStatus::Missing, "is not there"),
+        };
+        Assessed { wanted, live, fit, health }
     };
     wanted.iter().map(one).collect()
 }

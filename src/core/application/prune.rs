@@ -19,8 +19,10 @@ pub struct Extra<'a> {
 pub enum Fate<'a> {
     /// Confirmed gone, or released by whoever took our label off: the entry goes.
     Gone,
-    /// Being deleted, or nothing is known of it now: the entry stays.
+    /// Being deleted: the entry stays.
     Going,
+    /// Its kind may not be watched, so nothing is known of it: the entry stays.
+    Unseen,
     /// Stays, and why.
     Kept(&'a LiveObject, String),
     /// May be deleted.
@@ -73,7 +75,7 @@ pub fn extras<'a>(
         .map(|entry| {
             let fate = match by_id(&entry.id) {
                 None if known(entry) => Fate::Gone,
-                None => Fate::Going,
+                None => Fate::Unseen,
                 Some(object) if object.deleting => Fate::Going,
                 Some(object) => match brake(object, entry, brakes) {
                     Some(reason) => Fate::Kept(object, reason),
@@ -187,6 +189,7 @@ mod tests {
         match extras(&inventory, &BTreeSet::new(), &all, &|_| true, brakes)[0].fate {
             Fate::Gone => "gone",
             Fate::Going => "going",
+            Fate::Unseen => "unseen",
             Fate::Kept(..) => "kept",
             Fate::Prunable(_) => "prunable",
         }
@@ -222,7 +225,7 @@ mod tests {
         let inventory = [entry(&object.target, "t")];
         let of = |known: bool| extras(&inventory, &BTreeSet::new(), &Live::new(), &|_| known, ON)[0].fate.clone();
         assert_eq!(of(true), Fate::Gone);
-        assert_eq!(of(false), Fate::Going, "its kind could not be listed");
+        assert_eq!(of(false), Fate::Unseen, "its kind could not be listed");
         assert_eq!(fate(&LiveObject { deleting: true, ..object }, ON), "going");
     }
 

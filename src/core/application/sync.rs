@@ -160,10 +160,9 @@ fn next_group<'a>(wanted: &'a [Assessed<'a>]) -> (Vec<&'a Assessed<'a>>, Option<
         if let Some(later) = open.first() {
             return (Vec::new(), Some(format!("{} waits until its kind and namespace are there", later.wanted.target)));
         }
-        let ill = group.iter().find(|a| a.live.is_none_or(|l| l.health.status != HealthStatus::Healthy));
+        let ill = group.iter().find(|a| a.health.status != HealthStatus::Healthy);
         if let Some(ill) = ill {
-            let said = ill.live.map_or("not seen yet", |l| l.health.message.as_str());
-            blocked_by = Some(format!("the next wave waits for {}: {said}", ill.wanted.target));
+            blocked_by = Some(format!("the next wave waits for {}: {}", ill.wanted.target, ill.health.message));
         }
     }
     (Vec::new(), None)
@@ -178,7 +177,7 @@ fn writes(
 ) -> Vec<Effect> {
     let mut effects: Vec<Effect> = next.iter().filter_map(|one| apply(one, seen.spec, why)).collect();
     if in_sync {
-        let healthy = seen.wanted.iter().all(|a| a.live.is_some_and(|l| l.health.status == HealthStatus::Healthy));
+        let healthy = seen.wanted.iter().all(|a| a.health.status == HealthStatus::Healthy);
         let now = prunable.iter().filter(|o| healthy || !prune::serves(&o.target.resource));
         effects.extend(now.map(|object| Effect {
             verb: Verb::Delete {

@@ -196,3 +196,21 @@ fn a_repository_that_is_away_keeps_the_cluster_as_it_was_applied() {
     world.run(60);
     assert!(world.cluster.values().all(|s| s.object["spec"].get("replicas").is_none()), "healed from what is known");
 }
+
+#[test]
+fn what_may_not_be_watched_holds_nothing_up_and_is_named() {
+    let mut world = World::new(&auto(), &Value::Null);
+    world.hidden = vec!["Service"];
+    world.settle();
+    let status = world.status();
+    assert_eq!(
+        (status["sync"]["status"].as_str(), status["health"]["status"].as_str()),
+        (Some("Synced"), Some("Healthy"))
+    );
+    let named = status["conditions"].as_array().unwrap().iter().find(|c| c["type"] == "ObjectsUnreadable").unwrap();
+    assert!(named["message"].as_str().unwrap().contains("no right"));
+    world.commit("2", vec![rollout("v2")]);
+    world.settle();
+    assert_eq!(world.deleted, Vec::<String>::new(), "what cannot be seen is not pruned");
+    assert_eq!(world.status()["inventory"]["entries"].as_array().unwrap().len(), 2);
+}

@@ -42,6 +42,8 @@ pub(super) struct World {
     pub(super) commits: Vec<(String, String, String)>,
     pub(super) remote: Remote,
     pub(super) pods: Vec<PodEvidence>,
+    /// Kinds that may not be watched.
+    pub(super) hidden: Vec<&'static str>,
     pub(super) refusals: BTreeMap<String, ApiRefusal>,
     /// Health that objects get when they are applied, by image.
     pub(super) outcome: BTreeMap<String, Health>,
@@ -92,6 +94,7 @@ impl World {
             commits: Vec::new(),
             remote: Remote::Takes,
             pods: Vec::new(),
+            hidden: Vec::new(),
             refusals: BTreeMap::new(),
             outcome: BTreeMap::new(),
             refused: Vec::new(),
@@ -314,12 +317,12 @@ impl World {
             Ask::Kinds { kinds } => {
                 Told::Kinds(Arc::new(kinds.iter().map(|(v, k)| ((v.clone(), k.clone()), kind(k))).collect()))
             }
-            Ask::Objects { label, .. } => {
+            Ask::Objects { label, resources } => {
+                let hidden = |r: &ResourceType| self.hidden.contains(&r.kind.as_ref());
                 let ours = self.cluster.iter().filter(|(_, s)| s.object["metadata"]["labels"][&label.0] == *label.1);
-                Told::Objects(Arc::new(LiveObjects {
-                    objects: ours.map(|(t, s)| live(t, s)).collect(),
-                    unreadable: vec![],
-                }))
+                let objects = ours.filter(|(t, _)| !hidden(&t.resource)).map(|(t, s)| live(t, s)).collect();
+                let unreadable = resources.iter().filter(|r| hidden(r)).map(|r| (r.clone(), "no right".to_owned()));
+                Told::Objects(Arc::new(LiveObjects { objects, unreadable: unreadable.collect() }))
             }
             Ask::DryRunApply { object, .. } => {
                 let target = self.target(object);
