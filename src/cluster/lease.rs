@@ -21,6 +21,8 @@ const DURATION: Duration = Duration::from_secs(15);
 const TENURE: Duration = Duration::from_secs(10);
 /// Time between renewals, and between looks at a lease that another one holds.
 const PERIOD: Duration = Duration::from_secs(2);
+/// Time until a failed renewal is tried anew.
+const RETRY: Duration = Duration::from_millis(500);
 /// A renewal that takes longer is tried anew.
 const CALL: Duration = Duration::from_secs(4);
 
@@ -110,9 +112,12 @@ impl Candidate {
 
     /// Renews until shutdown or loss. After this the tenure is over.
     pub async fn keep(&self, tenure: &Tenure, shutdown: &CancellationToken) -> Ended {
+        let mut held = None;
         let mut problem = "this process was not running (paused, or short of CPU)".to_owned();
         loop {
-            let wait = tenure.remaining().unwrap_or_default().min(PERIOD);
+            // Without what was last written, the last attempt failed: somebody else may have it.
+            let period = if held.is_some() { PERIOD } else { RETRY };
+            let wait = tenure.remaining().unwrap_or_default().min(period);
             tokio::select! {
                 () = shutdown.cancelled() => {
                     tenure.end();
@@ -126,7 +131,7 @@ impl Candidate {
                 return Ended::NotRenewed(problem);
             };
             let began = Instant::now();
-            match self.renew(left.min(CALL)).await {
+            match self.renew(&mut held, left.min(CALL)).await {
                 Ok(None) => tenure.extend(began + TENURE),
                 Ok(Some(other)) => {
                     tenure.end();
@@ -181,10 +186,14 @@ impl Candidate {
         }
     }
 
-    /// `Some` names another holder.
-    async fn renew(&self, limit: Duration) -> Result<Option<String>, WriteError> {
+    /// `Some` names another holder. `held` is the lease as it was last written, so that a renewal is one call.
+    async fn renew(&self, held: &mut Option<Value>, limit: Duration) -> Result<Option<String>, WriteError> {
         let renewal = async {
-            let Some(mut lease) = self.read().await? else {
+            let known = match held.take() {
+                Some(lease) => Some(lease),
+                None => self.read().await?,
+            };
+            let Some(mut lease) = known else {
                 return Err(WriteError::Gone("the Lease was deleted".to_owned()));
             };
             let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
@@ -192,7 +201,9 @@ impl Candidate {
                 return Ok(Some(if holder.is_empty() { "nobody".to_owned() } else { holder.to_owned() }));
             }
             lease["spec"]["renewTime"] = json!(micro_now());
-            self.client.replace(&ResourceType::LEASE, &lease, limit).await.map(|_| None)
+            // When this fails, the next attempt reads who holds it.
+            *held = Some(self.client.replace(&ResourceType::LEASE, &lease, limit).await?);
+            Ok(None)
         };
         tokio::time::timeout(limit, renewal).await.unwrap_or_else(|_| Err(WriteError::Unknown("no answer".to_owned())))
     }
