@@ -28,7 +28,7 @@ pub enum NotYet {
     #[error("the cache of {0} has not listed yet")]
     NotListed(String),
     #[error("the cache has not yet seen our own last write of {0}")]
-    Behind(ObjectRef),
+    Behind(Box<ObjectRef>),
 }
 
 /// A change of one object, as far as it matters for who is woken.

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 /// Waiting notices. A storm beyond that tells nobody more.
 const WAITING: usize = 256;
 /// The same notice about the same object is not repeated within this time.
-const SAME: Duration = Duration::from_secs(600);
+const SAME: Duration = Duration::from_mins(10);
 /// Remembered notices; at most this many are compared.
 const REMEMBERED: usize = 2_048;
 /// Written per second in the long run, after a burst of [`WAITING`].

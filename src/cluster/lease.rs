@@ -222,7 +222,7 @@ impl Candidate {
         match tokio::time::timeout(CALL, release).await {
             Ok(Ok(())) => tracing::info!(lease = %self.name, "the lease is released"),
             Ok(Err(error)) => {
-                tracing::warn!(lease = %self.name, %error, "the lease could not be released and runs out")
+                tracing::warn!(lease = %self.name, %error, "the lease could not be released and runs out");
             }
             Err(_) => tracing::warn!(lease = %self.name, "the lease could not be released in time and runs out"),
         }

@@ -21,7 +21,7 @@ use tokio::sync::watch as signal;
 use tokio::task::JoinHandle;
 
 /// A watch that nobody asks for any more is kept so long: a tree that brings a new kind asks a new question.
-const LINGER: Duration = Duration::from_secs(60);
+const LINGER: Duration = Duration::from_mins(1);
 /// Changes of one moment are told together.
 const GATHER: Duration = Duration::from_millis(30);
 const PAGE: u32 = 100;

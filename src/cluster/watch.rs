@@ -9,8 +9,8 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 use kube::core::DynamicObject;
 use kube::core::discovery::ApiResource;
+use kube::runtime::watcher as watch;
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,16 +21,21 @@ const PAGE: u32 = 50;
 /// A watch ends after so many seconds and goes on where it was: no connection is older than that without proof of life.
 const LIFETIME_SECONDS: u32 = 110;
 
-/// The watcher's backoff begins below this, doubles at each failure, and stays below [`BACKOFF_MOST`].
-const BACKOFF_FIRST: Duration = Duration::from_secs(2);
-const BACKOFF_MOST: Duration = Duration::from_secs(60);
-/// What a started watch takes to fail, at most, when it is going to.
+/// Wait before the first new attempt after a failure; doubles with each further one. kube's own backoff begins anew with
+/// each list that is only tried, so that a right that is missing would be asked for every second.
+const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+/// Longest wait: a CRD that was installed or a right that was granted is noticed within it.
+const BACKOFF_MOST: Duration = Duration::from_secs(30);
+/// What a started watch takes to fail, at most, when it is going to. A watch that goes on after a failure says nothing until
+/// something changes, and of a kind without objects nothing ever does: after this the failure is over.
 const START: Duration = Duration::from_secs(5);
 
-/// How long nothing more is heard of a failure before it is over: a watch that goes on after one says nothing until
-/// something changes, and of a kind without objects nothing ever does.
-fn calm_after(failures: u32) -> Duration {
-    BACKOFF_FIRST.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(BACKOFF_MOST) + START
+/// The wait after so many failures in a row, `spread` (0 to 999) over its upper half: streams that failed together do not come
+/// back together.
+fn backoff(failures: u32, spread: u64) -> Duration {
+    let full = BACKOFF_FIRST.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(BACKOFF_MOST);
+    let permille = 500 + u32::try_from(spread % 1_000).unwrap_or(0) / 2;
+    full * permille / 1_000
 }
 
 /// What is told when a row has changed: which keys to wake.
@@ -91,10 +96,11 @@ async fn follow<R: Held>(
     if let Some(label) = R::LABEL {
         config = config.labels(label);
     }
-    let mut events = watch(api(&client, &resource, scope.as_deref()), config).default_backoff().boxed();
+    let mut events = watch(api(&client, &resource, scope.as_deref()), config).boxed();
     let cache = R::cache(&caches);
     let mut failures = 0;
     let mut calm_at: Option<Instant> = None;
+    let mut told: Option<String> = None;
     loop {
         let calm = async {
             match calm_at {
@@ -105,14 +111,14 @@ async fn follow<R: Held>(
         let event = tokio::select! {
             event = events.next() => event,
             () = calm => {
-                (failures, calm_at) = (0, None);
+                (failures, calm_at, told) = (0, None, None);
                 cache.calm(&scope);
                 continue;
             }
         };
         let Some(event) = event else { return };
-        if event.is_ok() {
-            (failures, calm_at) = (0, None);
+        if event.as_ref().is_ok_and(|event| !matches!(event, Event::Init)) {
+            (failures, calm_at, told) = (0, None, None);
         }
         let now = crate::clock::now();
         match event {
@@ -138,18 +144,23 @@ async fn follow<R: Held>(
             },
             Err(error) => {
                 let (code, what) = trouble(&resource, scope.as_deref(), &error);
-                tracing::warn!(kind = %resource.kind, namespace = scope.as_deref().unwrap_or(""), "{what}");
+                if told.as_ref() != Some(&what) {
+                    // Once; readiness and a metric say how long it lasts.
+                    tracing::warn!(kind = %resource.kind, namespace = scope.as_deref().unwrap_or(""), "{what}");
+                    told = Some(what.clone());
+                }
                 metrics.watch_failed(&resource.kind);
+                failures += 1;
                 if code == Some(403) && optional {
                     cache.without(&scope);
                 } else if code == Some(404) && resource.group == "traefik.io" {
                     // Rollouts that do not route by Traefik go on without it; readiness names it all the same.
                     cache.not_served(&scope, what);
                 } else {
-                    failures += 1;
-                    calm_at = Some(Instant::now() + calm_after(failures));
+                    calm_at = Some(Instant::now() + backoff(failures, 999) + START);
                     cache.trouble(&scope, what);
                 }
+                tokio::time::sleep(backoff(failures, now.subsec_nanosecond().unsigned_abs().into())).await;
             }
         }
     }
@@ -176,7 +187,7 @@ pub(crate) fn to_value(object: DynamicObject) -> Value {
 }
 
 /// The row, or what could be read of its metadata.
-fn read<R: Held>(object: DynamicObject, metrics: &Metrics) -> Result<R, Meta> {
+fn read<R: Held>(object: DynamicObject, metrics: &Metrics) -> Result<R, Box<Meta>> {
     let object = to_value(object);
     R::read(&object).map_err(|error| {
         let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
@@ -189,7 +200,7 @@ fn read<R: Held>(object: DynamicObject, metrics: &Metrics) -> Result<R, Meta> {
         let kind = R::resource().kind;
         metrics.skipped_object(&kind);
         tracing::error!(%kind, namespace = meta.namespace, name = meta.name, %error, "an object cannot be read and is left out");
-        meta
+        Box::new(meta)
     })
 }
 
@@ -199,8 +210,8 @@ fn trouble(resource: &ResourceType, namespace: Option<&str>, error: &watcher::Er
     let status = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status)) => Some(status.code),
-        watcher::Error::WatchError(status) => Some(status.code),
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status.code),
         _ => None,
     };
     let place = namespace.map_or_else(|| "in the whole cluster".to_owned(), |n| format!("in namespace {n}"));
@@ -213,4 +224,31 @@ fn trouble(resource: &ResourceType, namespace: Option<&str>, error: &watcher::Er
         _ => format!("{plural} {place} cannot be watched: {error}"),
     };
     (status, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_keeps_failing_is_asked_for_less_and_less() {
+        let least: Vec<_> = (1..=7).map(|failures| backoff(failures, 0).as_millis()).collect();
+        assert_eq!(least, [500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000]);
+        assert!(backoff(40, 999) < BACKOFF_MOST);
+        assert_ne!(backoff(3, 1), backoff(3, 500));
+    }
+
+    #[test]
+    fn a_missing_right_and_a_missing_crd_are_named_with_their_remedy() {
+        let error = |code: u16| {
+            let status = kube::core::Status { code, ..kube::core::Status::success() };
+            watcher::Error::InitialListFailed(kube::Error::Api(status.boxed()))
+        };
+        let told = |code| trouble(&ResourceType::TRAEFIK_SERVICE, Some("shop"), &error(code)).1;
+        assert_eq!(
+            told(403),
+            "no right to watch traefikservices.traefik.io in namespace shop: grant get, list and watch to this service account"
+        );
+        assert_eq!(told(404), "the cluster has no traefikservices.traefik.io: install the CRDs of traefik.io");
+    }
 }

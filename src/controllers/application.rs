@@ -90,13 +90,11 @@ impl Applied {
         let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(waiting) = all.get_mut(key) else { return Ok(()) };
         waiting.retain(|target, wait| wait.since.elapsed() < LONGEST_WAIT && !shown(objects, target, wait));
-        match waiting.keys().next() {
-            Some(target) => Err(NotYet::Behind(target.clone())),
-            None => {
-                all.remove(key);
-                Ok(())
-            }
+        if let Some(target) = waiting.keys().next() {
+            return Err(NotYet::Behind(Box::new(target.clone())));
         }
+        all.remove(key);
+        Ok(())
     }
 }
 
@@ -148,7 +146,7 @@ mod tests {
         let applied = Applied::default();
         let key = ObjectRef::new(ResourceType::APPLICATION, "tidegate", "web");
         applied.wrote(&key, &Written { target: target(), uid: "u".into(), became: Became::Version("9".into()) }, false);
-        assert_eq!(applied.fresh(&key, &rows("8")), Err(NotYet::Behind(target())));
+        assert_eq!(applied.fresh(&key, &rows("8")), Err(NotYet::Behind(Box::new(target()))));
         assert_eq!(applied.fresh(&key, &rows("9")), Ok(()));
         applied.wrote(&key, &Written { target: target(), uid: "u".into(), became: Became::Gone }, true);
         assert!(applied.fresh(&key, &rows("9")).is_err());

@@ -27,11 +27,13 @@ pub trait Kind: 'static {
     fn exists(observed: &Self::Observed) -> bool;
 }
 
+type PlanOf = fn(&World, &Key, Timestamp) -> Result<(Plan, bool), NotYet>;
+
 /// A [`Kind`] as a value.
 #[derive(Debug, Clone, Copy)]
 pub struct KindEntry {
     pub resource: fn() -> ResourceType,
-    plan: fn(&World, &Key, Timestamp) -> Result<(Plan, bool), NotYet>,
+    plan: PlanOf,
 }
 
 impl KindEntry {

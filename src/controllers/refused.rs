@@ -7,14 +7,17 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+/// By key, then by what was written and why.
+type Rows = BTreeMap<Key, BTreeMap<(ObjectRef, Why), RefusedEffect>>;
+
 /// The last failure of each write that did not succeed since.
 #[derive(Debug, Default)]
 pub struct Refused {
-    rows: Mutex<BTreeMap<Key, BTreeMap<(ObjectRef, Why), RefusedEffect>>>,
+    rows: Mutex<Rows>,
 }
 
 impl Refused {
-    fn rows(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, BTreeMap<(ObjectRef, Why), RefusedEffect>>> {
+    fn rows(&self) -> std::sync::MutexGuard<'_, Rows> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -27,17 +30,14 @@ impl Refused {
     pub fn note(&self, key: &Key, target: &ObjectRef, why: Why, outcome: Result<(), &WriteError>, now: Timestamp) {
         let mut rows = self.rows();
         let place = (target.clone(), why);
-        let error = match outcome {
-            Err(error) => error,
-            Ok(()) => {
-                if let Some(of_key) = rows.get_mut(key) {
-                    of_key.remove(&place);
-                    if of_key.is_empty() {
-                        rows.remove(key);
-                    }
+        let Err(error) = outcome else {
+            if let Some(of_key) = rows.get_mut(key) {
+                of_key.remove(&place);
+                if of_key.is_empty() {
+                    rows.remove(key);
                 }
-                return;
             }
+            return;
         };
         let Some(class) = error.class() else { return };
         let of_key = rows.entry(key.clone()).or_default();

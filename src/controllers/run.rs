@@ -42,11 +42,11 @@ impl Wakeups {
         self.bell.notify_one();
     }
 
-    fn ended(&self, key: &Key, lane: Lane, next: Next) {
+    fn ended(&self, key: &Key, lane: Lane, next: &Next) {
         let now = crate::clock::now();
         let mut queue = self.queue();
         match next {
-            Next::Rest(wake) => queue.rest(key, lane, wake),
+            Next::Rest(wake) => queue.rest(key, lane, *wake),
             Next::Again(_) => queue.back_off(key, lane, now),
             Next::Behind(_) => queue.behind(key, lane, now),
             Next::Quarantine(_) => queue.quarantine(key, now),
@@ -124,5 +124,5 @@ async fn one<A: Api, D: Desk>(
         }
         Next::Rest(_) | Next::Forget | Next::Killed => {}
     }
-    wakeups.ended(key, passed.lane, passed.next);
+    wakeups.ended(key, passed.lane, &passed.next);
 }

@@ -36,8 +36,8 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let routes = Router::new()
         .route("/metrics", get(show_metrics))
-        .route("/healthz", get(|port: State<Arc<Port>>| async move { verdict(port.health.ailments()) }))
-        .route("/readyz", get(|port: State<Arc<Port>>| async move { verdict(port.health.missing()) }))
+        .route("/healthz", get(|port: State<Arc<Port>>| async move { verdict(&port.health.ailments()) }))
+        .route("/readyz", get(|port: State<Arc<Port>>| async move { verdict(&port.health.missing()) }))
         .with_state(Arc::new(Port { metrics, health }));
     axum::serve(listener, routes).with_graceful_shutdown(shutdown.cancelled_owned()).await
 }
@@ -48,7 +48,7 @@ async fn show_metrics(port: State<Arc<Port>>) -> impl IntoResponse {
 }
 
 /// 200 `ok`, or 503 with a line for each reason.
-fn verdict(reasons: Vec<String>) -> (StatusCode, String) {
+fn verdict(reasons: &[String]) -> (StatusCode, String) {
     if reasons.is_empty() {
         (StatusCode::OK, "ok\n".to_owned())
     } else {

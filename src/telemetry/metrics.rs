@@ -139,7 +139,7 @@ impl Metrics {
         self.leading.set(i64::from(leads));
     }
 
-    /// The metrics as OpenMetrics text.
+    /// The metrics as `OpenMetrics` text.
     pub fn text(&self) -> String {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)

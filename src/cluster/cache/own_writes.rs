@@ -54,13 +54,11 @@ impl Caches {
         let mut all = self.own_writes.waiting();
         let Some(waiting) = all.get_mut(key) else { return Ok(()) };
         waiting.retain(|target, wait| !self.ask(&target.resource, Seen { target, wait }).unwrap_or(true));
-        match waiting.keys().next() {
-            Some(target) => Err(NotYet::Behind(target.clone())),
-            None => {
-                all.remove(key);
-                Ok(())
-            }
+        if let Some(target) = waiting.keys().next() {
+            return Err(NotYet::Behind(Box::new(target.clone())));
         }
+        all.remove(key);
+        Ok(())
     }
 
     /// Asks the cache that holds a resource; `None` when none does.

@@ -34,7 +34,7 @@ fn listed(rows: &[(&str, u64)]) -> Caches {
 fn l4_a_key_waits_until_its_own_write_is_seen_and_other_keys_do_not() {
     let caches = listed(&[("a", 5)]);
     wrote(&caches, "a", Became::Version("7".into()));
-    assert_eq!(caches.fresh(&key()), Err(NotYet::Behind(ObjectRef::new(ResourceType::SERVICE, "shop", "a"))));
+    assert_eq!(caches.fresh(&key()), Err(NotYet::Behind(Box::new(ObjectRef::new(ResourceType::SERVICE, "shop", "a")))));
     assert_eq!(caches.fresh(&ObjectRef::new(ResourceType::ROLLOUT, "shop", "other")), Ok(()));
     caches.services.apply(&None, service("a", 6), Timestamp::UNIX_EPOCH);
     assert!(caches.fresh(&key()).is_err(), "an older version is not ours");
