@@ -55,8 +55,7 @@ impl Pass<'_> {
 
     /// Health of what the goal wants.
     pub(super) fn judge_wanted(&mut self, all: &[assess::Assessed<'_>]) {
-        let missing = Health::new(HealthStatus::Missing, "is not there");
-        let parts = all.iter().map(|a| (a.wanted.target.to_string(), a.live.map_or(&missing, |l| &l.health)));
+        let parts = all.iter().map(|a| (a.wanted.target.to_string(), &a.health));
         let whole = worst(parts);
         self.health(&whole);
     }
@@ -83,7 +82,7 @@ impl Pass<'_> {
     pub(super) fn list(&mut self, all: &[assess::Assessed<'_>], extras: &[Extra<'_>]) {
         let mut listed = Vec::new();
         for one in all {
-            let health = one.live.map_or(HealthStatus::Missing, |l| l.health.status);
+            let health = one.health.status;
             if one.fit == Fit::InSync && health == HealthStatus::Healthy {
                 continue;
             }
@@ -103,7 +102,7 @@ impl Pass<'_> {
             let (object, message) = match &extra.fate {
                 Fate::Kept(object, reason) => (object, reason.clone()),
                 Fate::Prunable(object) => (object, "git no longer has it".to_owned()),
-                Fate::Gone | Fate::Going => continue,
+                Fate::Gone | Fate::Going | Fate::Unseen => continue,
             };
             let status = resource(&object.target, "OutOfSync", object.health.status.as_str(), Some(message));
             listed.push(ResourceStatus { requires_pruning: Some(true), ..status });
@@ -172,6 +171,7 @@ impl Pass<'_> {
             ("ComparisonError", &story.comparison),
             ("SyncError", &story.sync),
             ("Held", &held),
+            ("ObjectsUnreadable", &story.blind),
         ] {
             match text {
                 Some(text) => {
