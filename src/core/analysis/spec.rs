@@ -106,10 +106,11 @@ impl RunSpec {
         }
     }
 
-    /// Metrics that never end by themselves (E4): only a background run may have them.
+    /// Metrics that never end by themselves (E4): only a background run may have them. A dry run's are among them, as a run is
+    /// over only when every metric is.
     pub fn endless(&self) -> impl Iterator<Item = &str> {
         let ends = |m: &Metric| m.count.is_some() || m.consecutive_success_limit > 0;
-        self.metrics.iter().filter(move |m| !m.dry_run && !ends(m)).map(|m| m.name.as_str())
+        self.metrics.iter().filter(move |m| !ends(m)).map(|m| m.name.as_str())
     }
 }
 

@@ -45,8 +45,11 @@ fn check(pass: &mut Pass<'_>, strategy: &BlueGreen) {
             Some(row) => pass.refusals.extend(check_selectors(f, &[row]).err().unwrap_or_default()),
         }
     }
-    for analysis in [&strategy.pre_promotion, &strategy.post_promotion].into_iter().flatten() {
-        pass.check_analysis(analysis);
+    let runs = [(Place::PrePromotion, &strategy.pre_promotion), (Place::PostPromotion, &strategy.post_promotion)];
+    for (place, analysis) in runs {
+        if let Some(analysis) = analysis {
+            pass.check_analysis(place, analysis);
+        }
     }
 }
 

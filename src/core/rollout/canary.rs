@@ -70,13 +70,13 @@ fn index(pass: &Pass<'_>) -> usize {
 }
 
 fn check_analysis(pass: &mut Pass<'_>, canary: &Canary) {
-    for step in &canary.steps {
+    for (index, step) in canary.steps.iter().enumerate() {
         if let Step::Analysis(analysis) = step {
-            pass.check_analysis(analysis);
+            pass.check_analysis(Place::Step(index), analysis);
         }
     }
     if let Some(background) = &canary.background {
-        pass.check_analysis(&background.analysis);
+        pass.check_analysis(Place::Background, &background.analysis);
     }
 }
 

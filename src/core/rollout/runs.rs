@@ -5,6 +5,7 @@ use super::edits;
 use super::pass::Pass;
 use super::spec::{Analysis, ArgumentValue};
 use crate::api::RunStatus;
+use crate::core::analysis::spec::RunSpec;
 use crate::core::analysis::template::{Given, TemplateRef, resolve};
 use crate::core::object::ResourceType;
 use crate::core::plan::Why;
@@ -169,10 +170,20 @@ impl Pass<'_> {
         }
     }
 
-    /// Refuses analysis that could not start, before anything moves.
-    pub(super) fn check_analysis(&mut self, analysis: &Analysis) {
-        if let Err(refusals) = self.run_spec(analysis) {
-            self.refusals.extend(refusals);
+    /// Refuses analysis that could not start, or could not end where somebody waits for its end (E4), before anything moves.
+    pub(super) fn check_analysis(&mut self, place: Place, analysis: &Analysis) {
+        let spec = match self.run_spec(analysis) {
+            Ok(spec) => spec,
+            Err(refusals) => return self.refusals.extend(refusals),
+        };
+        let run = RunSpec::parse(&spec).ok().filter(|_| place != Place::Background);
+        for metric in run.iter().flat_map(RunSpec::endless) {
+            self.refusals.push(Refusal::new(
+                format!("metric {metric:?} of the {}", place.title()),
+                &"interval without count",
+                "it measures without end, and the rollout would wait for its end",
+                "set count or consecutiveSuccessLimit, or use the template in spec.strategy.canary.analysis",
+            ));
         }
     }
 

@@ -167,6 +167,28 @@ fn abort_takes_the_share_back_and_the_revision_is_not_started_again() {
 }
 
 #[test]
+fn e4_a_metric_without_end_is_refused_where_its_end_is_waited_for() {
+    let endless = json!({"metrics": [{"name": "errors", "interval": "10s", "successCondition": "result < 1",
+        "provider": {"prometheus": {"address": "http://prometheus.test", "query": "up"}}}]});
+    let reference = json!({"templates": [{"templateName": "errors"}]});
+    let mut inline = canary(json!([{"setWeight": 50}, {"analysis": reference}]));
+    let mut run = cluster(inline.clone(), &[50]);
+    put(&mut run.shared.state(), ResourceType::ANALYSIS_TEMPLATE, "errors", &endless);
+    run.pass_time(30);
+    let refused = status(&run);
+    assert_eq!(refused["phase"], "Degraded", "{refused:#}");
+    let message = refused["message"].as_str().unwrap_or_default();
+    assert!(message.contains("metric \"errors\" of the analysis of step 1"), "{message}");
+    assert!(message.contains("set count"), "{message}");
+    inline["canary"]["steps"] = json!([{"setWeight": 50}]);
+    inline["canary"]["analysis"] = reference;
+    let mut run = cluster(inline, &[50]);
+    put(&mut run.shared.state(), ResourceType::ANALYSIS_TEMPLATE, "errors", &endless);
+    run.pass_time(30);
+    assert_eq!(status(&run)["phase"], "Healthy");
+}
+
+#[test]
 fn a_third_revision_starts_only_when_the_second_has_no_share() {
     let mut run = cluster(canary(json!([{"setWeight": 50}, {"pause": {}}])), &[50]);
     run.pass_time(30);
