@@ -26,6 +26,16 @@ mod tests {
         assert_eq!(got, "a 1 b 1 2");
     }
 
+    /// One random name in sixteen is all digits, which YAML would read as a number, and kubectl refuses.
+    #[test]
+    fn random_names_are_text_in_the_kubeconfig() {
+        let text = include_str!("../config/kubeconfig.yaml");
+        for key in ["{{NAME}}", "{{TOKEN}}"] {
+            assert!(text.contains(key));
+            assert_eq!(text.matches(key).count(), text.matches(&format!("\"{key}\"")).count(), "{key} unquoted");
+        }
+    }
+
     #[test]
     fn a_key_without_a_value_is_named() {
         let failure = fill("registry.yaml", "root: {{RUM}}/x", &[("RUN", "/r")]).expect_err("a typo");

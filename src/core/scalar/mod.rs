@@ -5,11 +5,13 @@
 //! enters when two modules would otherwise agree on its arithmetic by luck.
 
 mod count_or_share;
+mod quantity;
 mod replicas;
 mod span;
 mod weight;
 
 pub use count_or_share::{CountOrShare, CountOrShareError, Rounding, surge_and_unavailable};
+pub use quantity::{QUANTITY_REMEDY, wrong_quantities};
 pub use replicas::{Split, basic_split, raise_cap};
 pub use span::{Span, SpanError};
 pub use weight::Weight;

@@ -10,6 +10,7 @@ mod canary;
 pub mod checks;
 pub mod rescue;
 mod sync;
+mod tutorial;
 
 use crate::cluster::Cluster;
 use crate::evidence::Evidence;
@@ -44,7 +45,15 @@ pub struct Scenario {
 
 /// All of them.
 pub fn all() -> Vec<Scenario> {
-    [canary::SCENARIOS, analysis::SCENARIOS, bluegreen::SCENARIOS, sync::SCENARIOS, rescue::SCENARIOS].concat()
+    [
+        canary::SCENARIOS,
+        analysis::SCENARIOS,
+        bluegreen::SCENARIOS,
+        sync::SCENARIOS,
+        tutorial::SCENARIOS,
+        rescue::SCENARIOS,
+    ]
+    .concat()
 }
 
 /// What of the scenarios is run, and how.

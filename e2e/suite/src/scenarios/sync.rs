@@ -92,8 +92,11 @@ async fn applied_pruned_healed(stand: &Stand) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ways to write a manifest that cannot be, each with the word that status must name.
-fn wrongs(stand: &Stand) -> Vec<(&'static str, Value, &'static str)> {
+/// A way to write a manifest that cannot be: what it is, the object, and the word that status must name.
+type Wrong = (&'static str, Value, &'static str);
+
+/// The same four mistakes in a Rollout and in a Deployment.
+fn wrongs(stand: &Stand) -> Vec<Wrong> {
     let app = &stand.app;
     let rollout = || app.rollout(Revision::good("2"), &app.by_ingress(&json!([{"setWeight": 20}])));
     let deployment = || {
@@ -129,6 +132,11 @@ fn wrongs(stand: &Stand) -> Vec<(&'static str, Value, &'static str)> {
             with(rollout(), &format!("{container}/resources"), json!({"requests": {"cpu": "much"}})),
             "cpu",
         ),
+        (
+            "a bad quantity in a Deployment",
+            with(deployment(), &format!("{container}/resources"), json!({"requests": {"cpu": "much"}})),
+            "cpu",
+        ),
         ("a template without labels in a Rollout", with(rollout(), "/spec/template/metadata", json!({})), "template"),
         (
             "a template without labels in a Deployment",
@@ -138,6 +146,11 @@ fn wrongs(stand: &Stand) -> Vec<(&'static str, Value, &'static str)> {
         (
             "two strategies in a Rollout",
             with(rollout(), "/spec/strategy/blueGreen", json!({"activeService": "web"})),
+            "strategy",
+        ),
+        (
+            "two strategies in a Deployment",
+            with(deployment(), "/spec/strategy", json!({"type": "Recreate", "rollingUpdate": {"maxSurge": 1}})),
             "strategy",
         ),
     ]
@@ -206,22 +219,41 @@ async fn invalid_by_hand(stand: &Stand) -> anyhow::Result<()> {
     let before = stand.healthy().await?;
     let traffic = stand.traffic(Load::STANDARD).await?;
 
-    // When somebody applies a template with a field that does not exist
-    let mut template = stand.app.template(Revision::good("2"));
-    template["spec"]["containers"][0]["imagee"] = json!("x");
-    let patch = json!({"spec": {"template": template}});
-    stand.cluster.merge(Kind::ROLLOUT, stand.namespace(), &stand.app.name, &patch).await?;
+    let good = json!({"spec": {"template": stand.app.template(Revision::good("1"))}});
+    for (what, wrong, word) in wrongs(stand).into_iter().filter(|(_, wrong, _)| wrong["kind"] == "Rollout") {
+        // When somebody applies a Rollout with one of the mistakes
+        let template = wrong["spec"]["template"].clone();
+        let blue_green = &wrong["spec"]["strategy"]["blueGreen"];
+        let mut patch = json!({"spec": {"template": template, "strategy": {"blueGreen": blue_green}}});
+        if wrong.pointer("/spec/template/metadata/labels").is_none() {
+            patch["spec"]["template"]["metadata"] = json!({"labels": null});
+        }
+        let changed = stand.cluster.merge(Kind::ROLLOUT, stand.namespace(), &stand.app.name, &patch).await?;
 
-    // Then the Rollout is InvalidSpec and names the field, no pod is new, and no request fails
-    let rollout = stand
-        .until(Kind::ROLLOUT, &stand.app.name, SETTLE, "InvalidSpec that names the field", |r| {
-            (wait::condition(r, "InvalidSpec", "True").is_some() && r["status"].to_string().contains("imagee"))
-                .then(|| r.clone())
-        })
-        .await?;
-    anyhow::ensure!(rollout["status"]["stableRS"] == before["status"]["stableRS"], "the stable revision changed");
-    traffic.more(500).await;
+        // Then the Rollout is InvalidSpec and names the field
+        let generation = &changed["metadata"]["generation"];
+        let named = |r: &Value| {
+            let conditions = r["status"]["conditions"].as_array().into_iter().flatten();
+            let invalid = |c: &&Value| c["type"] == "InvalidSpec" && c["status"] == "True";
+            conditions.filter(invalid).any(|c| c["message"].as_str().is_some_and(|m| m.contains(word)))
+        };
+        let rollout = stand
+            .until(Kind::ROLLOUT, &stand.app.name, SETTLE, &format!("{what}: InvalidSpec that names {word}"), |r| {
+                (named(r) && wait::observed(r) && r["metadata"]["generation"] == *generation).then(|| r.clone())
+            })
+            .await?;
+        anyhow::ensure!(rollout["status"]["stableRS"] == before["status"]["stableRS"], "{what}: stable changed");
+        traffic.more(200).await;
+
+        // ... until it is put right
+        let mut back = good.clone();
+        back["spec"]["strategy"] = json!({"blueGreen": null});
+        stand.cluster.merge(Kind::ROLLOUT, stand.namespace(), &stand.app.name, &back).await?;
+        stand.healthy().await?;
+    }
+
+    // ... and no pod was new, and no request failed
     let records = traffic.stop().await;
-    anyhow::ensure!(records.iter().all(|r| &*r.version != "2"), "a pod of the invalid template answers");
+    anyhow::ensure!(records.iter().all(|r| &*r.version != "2"), "a pod of an invalid template answers");
     super::checks::no_failures(&failures(&records, |_| false))
 }

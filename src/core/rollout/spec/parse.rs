@@ -4,6 +4,7 @@ use super::reader::Reader;
 use super::{DeadlineAbort, RunHistory, Spec, Strategy, blue_green, canary, selector, unsupported};
 use crate::api;
 use crate::core::refusal::Refusal;
+use crate::core::scalar::{QUANTITY_REMEDY, wrong_quantities};
 use serde::Deserialize;
 use serde_json::Value;
 use std::sync::Arc;
@@ -52,6 +53,9 @@ fn read(reader: &mut Reader, rollout: &str, spec: &Value, wire: &api::RolloutSpe
     }
     if wire.workload_ref.is_none() {
         selector::check(reader, wire, &spec["template"]);
+    }
+    for (field, value) in wrong_quantities("spec.template", &spec["template"]) {
+        reader.refuse(&field, &value, "it is no quantity", QUANTITY_REMEDY);
     }
     let history_limit = reader.count("spec.revisionHistoryLimit", wire.revision_history_limit, 10);
     let history = wire.analysis.clone().unwrap_or_default();

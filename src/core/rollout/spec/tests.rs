@@ -272,6 +272,13 @@ fn the_selector_must_match_the_template_and_leave_the_hash_alone() {
 }
 
 #[test]
+fn a_quantity_in_the_template_is_named_by_its_field() {
+    let containers = json!([{"name": "web", "image": "web:1", "resources": {"requests": {"cpu": "much"}}}]);
+    let spec = with(canary(), "template.spec.containers", containers);
+    assert_eq!(refused(&spec), ["spec.template.spec.containers[0].resources.requests.cpu"]);
+}
+
+#[test]
 fn a_wrong_type_is_refused_and_not_a_crash() {
     assert_eq!(refused(&with(canary(), "replicas", json!("three"))), ["spec"]);
     assert_eq!(refused(&Value::Null), ["spec"]);
