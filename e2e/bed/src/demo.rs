@@ -84,6 +84,7 @@ pub fn on_foreign(cache: &Cache, foreign: &Foreign, verb: &str, more: &[String])
             .remedy("add --entry http://HOST:PORT, the address of Traefik's entry point")
     })?;
     let image = manifests::push_to(cache, &foreign.registry)?;
+    manifests::complete(cache, foreign)?;
     let mut words: Vec<String> = [
         verb,
         "--kubeconfig",

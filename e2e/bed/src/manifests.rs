@@ -1,11 +1,13 @@
 //! What runs in the cluster before Tidegate does: Traefik with its CRDs, Prometheus, Gitea.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use crate::cache::{self, Cache};
 use crate::cluster::Cluster;
-use crate::failure::Result;
+use crate::demo::Foreign;
+use crate::failure::{Doing, Result};
 use crate::images::{push, recipes};
 use crate::{process, programs, say};
 
@@ -70,6 +72,38 @@ pub fn apply(cache: &Cache, cluster: &Cluster) -> Result<()> {
         )?;
     }
     step.done();
+    Ok(())
+}
+
+/// Puts Prometheus and Gitea into another cluster, each unless its namespace has it. They stay there.
+pub fn complete(cache: &Cache, foreign: &Foreign) -> Result<()> {
+    let program = programs::folders(cache, &["kubectl"])?.remove(0).join("kubectl");
+    let kubectl = |what: &str, arguments: &[&str], file: Option<&Path>| {
+        let mut command = Command::new(&program);
+        process::output(what, command.arg("--kubeconfig").arg(&foreign.kubeconfig).args(arguments).args(file))
+    };
+    for (namespace, name) in [("monitoring", "prometheus"), ("gitea", "gitea")] {
+        let what = format!("looking for {namespace}/{name}");
+        let found =
+            kubectl(&what, &["get", "service", name, "-n", namespace, "--ignore-not-found", "-o", "name"], None)?;
+        if found.trim().is_empty() {
+            let step = say::Step::begin(&format!("starting {name} in the other cluster"), "about 10 s");
+            let source = cache::source().join(format!("manifests/{name}.yaml"));
+            let text = fs::read_to_string(&source).doing(|| format!("reading {}", source.display()))?;
+            let file = cache::checkout().join(format!("target/other-cluster-{name}.yaml"));
+            let text = text.replace("tidegate.test/", &format!("{}/", foreign.registry));
+            fs::write(&file, text).doing(|| format!("writing {}", file.display()))?;
+            kubectl(&format!("applying {}", file.display()), &["apply", "--server-side", "-f"], Some(&file))?;
+            step.done();
+            say::line(&format!("it stays there: kubectl delete -f {} removes it", file.display()));
+        }
+        let deployment = format!("deployment/{name}");
+        kubectl(
+            &format!("waiting for {namespace}/{name}"),
+            &["rollout", "status", "--timeout=300s", "-n", namespace, &deployment],
+            None,
+        )?;
+    }
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::cache::{self, Cache};
 use crate::demo::{self, Foreign};
 use crate::failure::{Doing, Result};
-use crate::{check, manifests, node, programs, say};
+use crate::{check, manifests, node, process, programs, say};
 
 /// Exit code of a run that passed as far as it went, without a cluster.
 const NOT_RUN: u8 = 3;
@@ -29,6 +29,9 @@ pub struct Options {
     pub foreign: Option<Foreign>,
 }
 
+/// The suite's report of the run that knows our cluster only as another one.
+const AS_FOREIGN: &str = "target/verify/scenarios-as-another.json";
+
 /// One part, as the report has it.
 #[derive(Debug, Serialize)]
 struct Part {
@@ -43,15 +46,20 @@ struct Report {
     parts: Vec<Part>,
     not_run: Vec<String>,
     scenarios: Option<serde_json::Value>,
+    /// On our own cluster, known only as another one would be.
+    scenarios_as_another: Option<serde_json::Value>,
 }
 
 /// Runs all parts. The exit code is 0 when all passed, 3 when a part could not be run and the others passed.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let folder = cache::checkout().join("target/verify");
     fs::create_dir_all(&folder).doing(|| format!("creating {}", folder.display()))?;
-    let mut report = Report { parts: Vec::new(), not_run: Vec::new(), scenarios: None };
+    let mut report = Report { parts: Vec::new(), not_run: Vec::new(), scenarios: None, scenarios_as_another: None };
     // An old run's scenarios are not this run's.
-    let _ = fs::remove_file(folder.join("scenarios.json"));
+    let reports = [folder.join("scenarios.json"), cache::checkout().join(AS_FOREIGN)];
+    for old in &reports {
+        let _ = fs::remove_file(old);
+    }
     if options.only.is_empty() {
         for (name, budget, arguments, environment) in cargo_parts(options) {
             report.parts.push(timed(name, budget, || cargo(&arguments, &environment)));
@@ -66,7 +74,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         },
     }
     // The suite's own report, scenario by scenario; there is none where no scenario ran.
-    report.scenarios = fs::read(folder.join("scenarios.json")).ok().and_then(|b| serde_json::from_slice(&b).ok());
+    let [scenarios, as_another] =
+        reports.map(|path| fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()));
+    (report.scenarios, report.scenarios_as_another) = (scenarios, as_another);
     let path = folder.join("report.json");
     let text = serde_json::to_string_pretty(&report).doing(|| "writing the report".to_owned())?;
     fs::write(&path, text).doing(|| format!("writing {}", path.display()))?;
@@ -149,7 +159,40 @@ fn scenarios(cache: &Cache, running: &mut node::Running, options: &Options) -> R
     let run = running.cluster.run.display().to_string();
     let mut words = ["verify", "--run", &run, "--image", &image].map(str::to_owned).to_vec();
     words.extend(selection(options));
-    Ok(demo::suite(&words)? == ExitCode::SUCCESS)
+    let passed = demo::suite(&words)? == ExitCode::SUCCESS;
+    if !options.wide || !options.only.is_empty() {
+        return Ok(passed);
+    }
+    Ok(as_foreign(cache, running)? && passed)
+}
+
+/// The same cluster once more, known only by its kubeconfig, its registry and its router's address, as another one would be.
+fn as_foreign(cache: &Cache, running: &node::Running) -> Result<bool> {
+    const ONE_OF_EACH: [&str; 3] = [
+        "shares_follow_the_weights_behind_a_plain_ingress",
+        "a_good_version_is_promoted_by_its_metrics",
+        "a_bad_revision_is_held_and_reverted_once",
+    ];
+    say::phase("the same cluster as another one: --kubeconfig, --registry, --entry");
+    let cluster = &running.cluster;
+    let address =
+        ["get", "service", "traefik", "-n", "traefik", "-o", "jsonpath={.spec.clusterIP}:{.spec.ports[0].port}"];
+    let mut kubectl = Command::new(cluster.kubectl());
+    let address = process::output(
+        "asking for the router's address",
+        kubectl.arg("--kubeconfig").arg(&cluster.kubeconfig).args(address),
+    )?;
+    let target = address.parse().doing(|| format!("reading the router's address {address:?}"))?;
+    let forward = cluster.forward(target)?;
+    let foreign = Foreign {
+        kubeconfig: cluster.kubeconfig.display().to_string(),
+        registry: cluster.registry.clone(),
+        entry: Some(format!("http://{}", forward.local())),
+    };
+    let selection = ONE_OF_EACH.iter().flat_map(|name| ["--only".to_owned(), (*name).to_owned()]);
+    let report = ["--wide", "--report", AS_FOREIGN].map(str::to_owned);
+    let words: Vec<_> = report.into_iter().chain(selection).collect();
+    Ok(demo::on_foreign(cache, &foreign, "verify", &words)? == ExitCode::SUCCESS)
 }
 
 fn on_another(cache: &Cache, foreign: &Foreign, options: &Options) -> Result<bool> {

@@ -103,7 +103,7 @@ impl Place {
         }
         match (&self.kubeconfig, &self.registry, &self.entry) {
             (Some(kubeconfig), Some(registry), Some(entry)) => {
-                Cluster::open(Access::foreign(kubeconfig.clone(), registry.clone(), entry.clone())).await
+                Cluster::of_others(Access::foreign(kubeconfig.clone(), registry.clone(), entry.clone())).await
             }
             _ => anyhow::bail!(
                 "no cluster is named: give --run FOLDER of a cluster that bed brought up, or --kubeconfig FILE with \

@@ -15,12 +15,13 @@ pub struct Revision<'a> {
     pub latency_ms: u32,
     /// More variables of its environment.
     pub more: &'a [(&'a str, &'a str)],
+    /// Image of the app without its registry.
     pub image: &'a str,
 }
 
 impl<'a> Revision<'a> {
     pub const fn good(version: &'a str) -> Self {
-        Self { version, error_rate: 0.0, latency_ms: 0, more: &[], image: "tidegate.test/app:1" }
+        Self { version, error_rate: 0.0, latency_ms: 0, more: &[], image: "app:1" }
     }
 
     pub const fn failing(version: &'a str, error_rate: f64) -> Self {
@@ -38,6 +39,8 @@ pub struct App {
     /// What it signs with.
     pub secret: String,
     pub replicas: u32,
+    /// Registry that its pods pull from.
+    pub registry: String,
 }
 
 impl App {
@@ -59,6 +62,11 @@ impl App {
         format!("{}-canary", self.name)
     }
 
+    /// A name of an image that pods can pull.
+    pub fn image(&self, image: &str) -> String {
+        format!("{}/{image}", self.registry)
+    }
+
     /// The pod template.
     pub fn template(&self, revision: Revision<'_>) -> Value {
         let mut env = vec![
@@ -74,7 +82,7 @@ impl App {
                 "terminationGracePeriodSeconds": 20,
                 "containers": [{
                     "name": "app",
-                    "image": revision.image,
+                    "image": self.image(revision.image),
                     "imagePullPolicy": "IfNotPresent",
                     "ports": [{"name": "http", "containerPort": 8080}],
                     "env": env,
@@ -254,6 +262,7 @@ mod tests {
             host: "web.test".into(),
             secret: "0x1".into(),
             replicas: 2,
+            registry: "tidegate.test".to_owned(),
         };
         let object =
             app.rollout(Revision::failing("1.10", 0.3), &app.by_ingress(&json!([{"setWeight": 20}, {"pause": {}}])));

@@ -47,6 +47,7 @@ impl Stand {
             name: "web".to_owned(),
             secret: format!("key-{}", self::unique()),
             replicas: 2,
+            registry: cluster.access.image_host().to_owned(),
             namespace,
         };
         cluster

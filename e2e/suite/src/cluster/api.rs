@@ -1,7 +1,7 @@
 //! The verbs of the API server that scenarios use, on plain JSON.
 
+use super::reach::Way;
 use super::{Access, Kind};
-use bed::forward::Forward;
 use futures::AsyncBufReadExt;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
@@ -24,15 +24,12 @@ pub struct Cluster {
     pub access: Arc<Access>,
     client: Client,
     /// Open as long as a copy of this is.
-    forwards: Arc<Vec<Forward>>,
+    ways: Arc<Vec<Way>>,
 }
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cluster")
-            .field("access", &self.access)
-            .field("forwards", &self.forwards)
-            .finish_non_exhaustive()
+        f.debug_struct("Cluster").field("access", &self.access).field("ways", &self.ways).finish_non_exhaustive()
     }
 }
 
@@ -70,11 +67,11 @@ impl Cluster {
             &KubeConfigOptions::default(),
         )
         .await?;
-        Ok(Self { client: Client::try_from(config)?, access: Arc::new(access), forwards: Arc::default() })
+        Ok(Self { client: Client::try_from(config)?, access: Arc::new(access), ways: Arc::default() })
     }
 
-    pub(super) fn holding(self, forwards: Vec<Forward>) -> Self {
-        Self { forwards: Arc::new(forwards), ..self }
+    pub(super) fn holding(self, ways: Vec<Way>) -> Self {
+        Self { ways: Arc::new(ways), ..self }
     }
 
     pub(crate) fn client(&self) -> Client {

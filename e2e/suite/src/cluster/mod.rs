@@ -6,13 +6,12 @@
 
 mod api;
 mod kind;
+mod reach;
 
 pub use api::{ApiError, Cluster};
 pub use kind::Kind;
 
-use bed::forward::Forward;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// What is known of a cluster before the first request to it.
@@ -54,10 +53,17 @@ pub struct Forge {
     pub password: String,
 }
 
+impl Forge {
+    /// As bed's manifest says: an account that exists inside this cluster only.
+    fn of_bed(endpoint: Endpoint) -> Self {
+        Self { endpoint, user: "gitea-admin".to_owned(), password: "gitea-admin".to_owned() }
+    }
+}
+
 const TRAEFIK: &str = "traefik";
 
 impl Access {
-    /// A cluster that others brought up: no forge, no Prometheus, tools from the PATH.
+    /// A cluster that others brought up, of which no more is known yet; tools are those of the PATH.
     pub fn foreign(kubeconfig: PathBuf, registry: String, entry: String) -> Self {
         Self {
             kubeconfig,
@@ -70,6 +76,11 @@ impl Access {
             run: None,
             images: BTreeMap::new(),
         }
+    }
+
+    /// Where pods pull the suite's images from: a name that only bed's nodes know, or the registry of another cluster.
+    pub fn image_host(&self) -> &str {
+        if self.run.is_some() { "tidegate.test" } else { &self.registry }
     }
 }
 
@@ -86,7 +97,7 @@ impl Cluster {
         access.images = known.images.clone();
         let mut forwards = Vec::new();
         let bare = Self::open(access.clone()).await?;
-        let (router, open) = bare.reach(&known, TRAEFIK, TRAEFIK).await?.ok_or_else(|| {
+        let (router, open) = bare.by_node(&known, TRAEFIK, TRAEFIK).await?.ok_or_else(|| {
             anyhow::anyhow!(
                 "the cluster {} has no Service {TRAEFIK}/{TRAEFIK}: was it brought up to the end?",
                 known.name
@@ -94,17 +105,33 @@ impl Cluster {
         })?;
         access.entry = router.url;
         forwards.push(open);
-        if let Some((prometheus, open)) = bare.reach(&known, "monitoring", "prometheus").await? {
+        if let Some((prometheus, open)) = bare.by_node(&known, "monitoring", "prometheus").await? {
             access.prometheus = Some(prometheus);
             forwards.push(open);
         }
-        if let Some((endpoint, open)) = bare.reach(&known, "gitea", "gitea").await? {
-            // As bed's manifest says: an account that exists inside this cluster only.
-            let (user, password) = ("gitea-admin".to_owned(), "gitea-admin".to_owned());
-            access.forge = Some(Forge { endpoint, user, password });
+        if let Some((endpoint, open)) = bare.by_node(&known, "gitea", "gitea").await? {
+            access.forge = Some(Forge::of_bed(endpoint));
             forwards.push(open);
         }
         Self::open(access).await.map(|cluster| cluster.holding(forwards))
+    }
+
+    /// Opens another cluster, with ways to the Prometheus and the forge that bed put there.
+    ///
+    /// # Errors
+    /// When the kubeconfig is not usable, or kubectl is not there.
+    pub async fn of_others(mut access: Access) -> anyhow::Result<Self> {
+        let bare = Self::open(access.clone()).await?;
+        let mut ways = Vec::new();
+        if let Some((prometheus, way)) = bare.by_kubectl("monitoring", "prometheus").await? {
+            access.prometheus = Some(prometheus);
+            ways.push(way);
+        }
+        if let Some((endpoint, way)) = bare.by_kubectl("gitea", "gitea").await? {
+            access.forge = Some(Forge::of_bed(endpoint));
+            ways.push(way);
+        }
+        Self::open(access).await.map(|cluster| cluster.holding(ways))
     }
 
     /// Builds the product's image from this checkout and pushes it to the cluster.
@@ -123,24 +150,5 @@ impl Cluster {
         bed::manifests::push_product(&cache, &mut known).map_err(failed)?;
         std::sync::Arc::make_mut(&mut self.access).images = known.images;
         Ok(())
-    }
-
-    /// A forward to the first port of a Service; `None` when there is no such Service.
-    async fn reach(
-        &self,
-        known: &bed::cluster::Cluster,
-        namespace: &str,
-        name: &str,
-    ) -> anyhow::Result<Option<(Endpoint, Forward)>> {
-        let Some(service) = self.get(Kind::SERVICE, namespace, name).await? else { return Ok(None) };
-        let address = service["spec"]["clusterIP"].as_str().unwrap_or_default();
-        let port = service["spec"]["ports"][0]["port"].as_u64().and_then(|p| u16::try_from(p).ok());
-        let (Ok(ip), Some(port)) = (address.parse::<IpAddr>(), port) else {
-            anyhow::bail!("Service {namespace}/{name}: clusterIP {address} cannot be forwarded to")
-        };
-        let target = SocketAddr::new(ip, port);
-        let forward = known.forward(target).map_err(|e| anyhow::anyhow!("{e}"))?;
-        let endpoint = Endpoint { url: format!("http://{}", forward.local()), cluster_url: format!("http://{target}") };
-        Ok(Some((endpoint, forward)))
     }
 }

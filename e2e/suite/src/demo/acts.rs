@@ -248,7 +248,7 @@ async fn bad_version_three(
     match failing {
         Failing::Errors { percent } => revision.error_rate = f64::from(percent) / 100.0,
         Failing::Slow { ms } => revision.latency_ms = ms,
-        Failing::BadImage => revision.image = "tidegate.test/app:no-such-tag",
+        Failing::BadImage => revision.image = "app:no-such-tag",
         _ => {}
     }
     origin.write("web.yaml", &manifests(&stand.app, options.plan.weights, revision))?;

@@ -106,7 +106,7 @@ fn wrongs(stand: &Stand) -> Vec<Wrong> {
                 "selector": {"matchLabels": {"app": "side"}},
                 "template": {
                     "metadata": {"labels": {"app": "side"}},
-                    "spec": {"containers": [{"name": "c", "image": "tidegate.test/app:1"}]}
+                    "spec": {"containers": [{"name": "c", "image": app.image("app:1")}]}
                 }
             }
         })
