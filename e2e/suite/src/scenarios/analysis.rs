@@ -16,7 +16,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         family: "analysis",
         name: "a_version_that_fails_is_aborted_by_its_metrics",
-        tag: Tag::Wide,
+        tag: Tag::Core,
         rules: &["A1", "A2", "A9", "T8"],
         limit: Duration::from_secs(240),
         run: |stand| async move { aborted(&stand).await }.boxed(),

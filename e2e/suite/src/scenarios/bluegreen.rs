@@ -23,7 +23,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         family: "bluegreen",
         name: "an_abort_before_the_switch_leaves_users_where_they_are",
-        tag: Tag::Wide,
+        tag: Tag::Core,
         rules: &["T8", "T13"],
         limit: Duration::from_secs(180),
         run: |stand| async move { aborted(&stand).await }.boxed(),

@@ -34,7 +34,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         family: "canary",
         name: "abort_by_annotation_puts_traffic_back_and_stays",
-        tag: Tag::Wide,
+        tag: Tag::Core,
         rules: &["T8", "A9", "A12"],
         limit: Duration::from_secs(180),
         run: |stand| async move { abort(&stand).await }.boxed(),

@@ -16,7 +16,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         family: "rescue",
         name: "a_bad_revision_is_held_and_reverted_once",
-        tag: Tag::Wide,
+        tag: Tag::Core,
         rules: &["R1", "R10", "R15", "R21", "R26", "A8"],
         limit: Duration::from_secs(360),
         run: |stand| async move { held_and_reverted(&stand, async || Ok(())).await }.boxed(),

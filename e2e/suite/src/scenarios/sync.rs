@@ -15,7 +15,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         family: "sync",
         name: "a_commit_is_applied_pruned_and_healed",
-        tag: Tag::Wide,
+        tag: Tag::Core,
         rules: &["G1", "G4", "G8", "G9"],
         limit: Duration::from_secs(240),
         run: |stand| async move { applied_pruned_healed(&stand).await }.boxed(),
