@@ -21,6 +21,8 @@ pub struct Oracle {
     /// Set when users have been served once: from then on they must be.
     served: bool,
     dead_since: BTreeMap<String, Timestamp>,
+    /// Since when it is aborted, with the canary's weight at that time.
+    aborted: Option<(Timestamp, i64)>,
     broken: BTreeSet<(&'static str, String)>,
     now: Timestamp,
     /// Every weight of the canary that the root object has had, in order.
@@ -35,6 +37,7 @@ impl Oracle {
             declared: declared.to_vec(),
             served: false,
             dead_since: BTreeMap::new(),
+            aborted: None,
             broken: BTreeSet::new(),
             now: Timestamp::UNIX_EPOCH,
             weights: Vec::new(),
@@ -76,8 +79,16 @@ impl Oracle {
         if canary != 0 && canary != 100 && !self.declared.contains(&canary) {
             self.broke("T5", format!("the canary has {canary} %, which no step declares"));
         }
-        if status["abort"] == true && canary != 0 {
-            self.broke("T8", format!("aborted, and the canary has {canary} %"));
+        // The next write of traffic is the one to 0: it may be refused once, and is tried again.
+        if status["abort"] != true {
+            self.aborted = None;
+        } else if canary != 0 {
+            let (since, had) = *self.aborted.get_or_insert((self.now, canary));
+            if canary != had || self.now.duration_since(since) > CORRECTED_WITHIN {
+                self.broke("T8", format!("aborted, and the canary has {canary} %"));
+            }
+        } else {
+            self.aborted = Some((self.now, 0));
         }
     }
 

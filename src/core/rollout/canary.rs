@@ -238,8 +238,9 @@ fn step_is_done(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'
             // The pause is for users of the declared share: while a lost canary has none its time does not count.
             let weight = sizes::weight_at(canary, at);
             let mut since = started;
-            if routing.is_some() && weight > Weight::ZERO && f.spec.replicas > 0 {
-                if !is_live(pass, weight, &hash) {
+            if let Some(routing) = routing.filter(|_| weight > Weight::ZERO && f.spec.replicas > 0) {
+                // What was live may be an old record: a process that died before it noted the loss comes back to it.
+                if is_lost(pass, canary, routing) || !is_live(pass, weight, &hash) {
                     return false;
                 }
                 let served = live_of(pass.next.traffic.as_ref()).and_then(|l| l.since);

@@ -18,6 +18,22 @@ const SUPERSEDED: Schedule = (
     500,
 );
 
+const ABORT: Schedule = (
+    |shop| {
+        shop.deploy(60, "web:2");
+        shop.annotate(90, "abort", "slow");
+    },
+    360,
+);
+
+const CANARY_LOST: Schedule = (
+    |shop| {
+        shop.deploy(60, "web:2");
+        shop.strike(90, "web:2", true);
+    },
+    1500,
+);
+
 fn play(schedule: Schedule, faults: Vec<Fault>) -> Shop {
     let mut shop = Shop::open(faults);
     schedule.0(&mut shop);
@@ -65,6 +81,16 @@ fn survives(schedule: Schedule) {
 #[test]
 fn a_process_may_die_at_any_write_of_an_update() {
     survives(UPDATE);
+}
+
+#[test]
+fn a_process_may_die_at_any_write_of_an_abort() {
+    survives(ABORT);
+}
+
+#[test]
+fn a_process_may_die_at_any_write_while_the_canary_is_lost() {
+    survives(CANARY_LOST);
 }
 
 #[test]

@@ -160,7 +160,7 @@ impl Shop {
         let commands = status["commands"].as_array().cloned().unwrap_or_default();
         End {
             phase: text(&status["phase"]),
-            message: text(&status["message"]),
+            message: untimed(&text(&status["message"])),
             stable: status["stableRS"].clone(),
             current: status["currentPodHash"].clone(),
             step: status["currentStepIndex"].clone(),
@@ -200,6 +200,12 @@ fn put(state: &mut State, target: &ObjectRef, api_version: &str, kind: &str, mut
     object["kind"] = json!(kind);
     object["metadata"] = json!({"name": target.name, "namespace": target.namespace});
     state.server.apply(target, &object, "git", true, state.now).expect("a free place");
+}
+
+/// A message without the moment that it names, which a fault may put off.
+fn untimed(message: &str) -> String {
+    let moment = |word: &&str| word.trim_end_matches(':').parse::<jiff::Timestamp>().is_err();
+    message.split(' ').filter(moment).collect::<Vec<_>>().join(" ")
 }
 
 fn text(value: &Value) -> String {
