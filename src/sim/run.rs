@@ -49,6 +49,12 @@ struct Process {
     cursors: BTreeMap<&'static str, usize>,
 }
 
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run").field("steps", &self.steps).field("deaths", &self.deaths).finish_non_exhaustive()
+    }
+}
+
 impl Run {
     pub fn new(oracle: Oracle) -> Self {
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a valid time");

@@ -141,6 +141,21 @@ impl Server {
         Ok(self.store(target, next))
     }
 
+    /// A merge patch of the object as people's tools make it, with the version that they saw or without.
+    ///
+    /// # Errors
+    /// 404 when the object is not there, 409 for another version.
+    pub fn merge(&mut self, target: &ObjectRef, version: Option<&str>, patch: &Value, manager: &str) -> Written {
+        let live = self.live(target)?;
+        if version.is_some_and(|version| live["metadata"]["resourceVersion"] != version) {
+            return refuse(409, format!("{target} has been modified"));
+        }
+        let mut next = live.clone();
+        json_patch::merge(&mut next, patch);
+        self.take_over(target, &live, &next, manager);
+        Ok(self.store(target, next))
+    }
+
     /// What an actor of the model does: a change of the whole object, spec or status, as the latest version stands.
     ///
     /// # Errors

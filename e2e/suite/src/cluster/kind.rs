@@ -32,6 +32,7 @@ kinds! {
     SECRET = "" "v1" "Secret" "secrets" true;
     CONFIG_MAP = "" "v1" "ConfigMap" "configmaps" true;
     SERVICE_ACCOUNT = "" "v1" "ServiceAccount" "serviceaccounts" true;
+    RESOURCE_QUOTA = "" "v1" "ResourceQuota" "resourcequotas" true;
     EVENT = "events.k8s.io" "v1" "Event" "events" true;
     DEPLOYMENT = "apps" "v1" "Deployment" "deployments" true;
     REPLICA_SET = "apps" "v1" "ReplicaSet" "replicasets" true;

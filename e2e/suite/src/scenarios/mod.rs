@@ -8,6 +8,8 @@ mod analysis;
 pub mod bluegreen;
 mod canary;
 pub mod checks;
+#[cfg(feature = "compare")]
+mod compare;
 pub mod rescue;
 mod sync;
 mod tutorial;
@@ -45,15 +47,17 @@ pub struct Scenario {
 
 /// All of them.
 pub fn all() -> Vec<Scenario> {
-    [
+    let families = [
         canary::SCENARIOS,
         analysis::SCENARIOS,
         bluegreen::SCENARIOS,
         sync::SCENARIOS,
         tutorial::SCENARIOS,
         rescue::SCENARIOS,
-    ]
-    .concat()
+        #[cfg(feature = "compare")]
+        compare::SCENARIOS,
+    ];
+    families.concat()
 }
 
 /// What of the scenarios is run, and how.
