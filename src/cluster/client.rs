@@ -341,6 +341,10 @@ fn sort(error: kube::Error) -> WriteError {
         (409, "AlreadyExists") => WriteError::Exists(message),
         (409, _) => WriteError::Conflict(message),
         (404 | 410, _) => WriteError::Gone(message),
+        // An apply with a uid where another object is by now: to the server a change of an immutable field.
+        (422, _) if !causes.is_empty() && causes.iter().all(|c| c.field == "metadata.uid") => {
+            WriteError::Conflict(message)
+        }
         (429, _) => {
             let seconds = status.details.as_ref().map_or(1, |d| d.retry_after_seconds.max(1));
             WriteError::Throttled(Duration::from_secs(u64::from(seconds)))
@@ -406,6 +410,16 @@ mod tests {
         assert_eq!(of(404, "NotFound"), WriteError::Gone("m".into()));
         assert_eq!(of(504, "Timeout"), WriteError::Unknown("m".into()));
         assert!(matches!(of(403, "Forbidden"), WriteError::Refused(r) if r.code == 403));
+    }
+
+    #[test]
+    fn an_apply_with_the_uid_of_an_object_that_was_replaced_is_a_conflict() {
+        let of = |field: &str| {
+            let causes = json!([{"field": field, "message": "Invalid value: \"u\": field is immutable"}]);
+            sorted(&json!({"code": 422, "reason": "Invalid", "message": "m", "details": {"causes": causes}}))
+        };
+        assert_eq!(of("metadata.uid"), WriteError::Conflict("m".into()));
+        assert!(matches!(of("spec.selector"), WriteError::Refused(_)));
     }
 
     #[test]

@@ -107,8 +107,14 @@ impl KubeApi {
                 };
                 let gone = Written { target: target.clone(), uid: uid.clone(), became: Became::Gone };
                 match self.client.delete(resource, namespace, name, &params, actor, limit).await {
-                    // What remains carries its deletion; what does not is answered by a Status.
-                    Ok(left) if left["metadata"]["uid"] == json!(uid) => Ok(written(target.clone(), &left)),
+                    // What remains carries its deletion. What does not is answered by a Status, and by some kinds (Services)
+                    // with the object as it was.
+                    Ok(left)
+                        if left["metadata"]["uid"] == json!(uid)
+                            && left["metadata"]["deletionTimestamp"].is_string() =>
+                    {
+                        Ok(written(target.clone(), &left))
+                    }
                     Ok(_) | Err(WriteError::Gone(_)) => Ok(gone),
                     Err(error) => Err(error),
                 }

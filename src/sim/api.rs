@@ -62,12 +62,16 @@ impl Api for Shared {
             }
             Verb::Edit { patch, .. } => server.edit(&target, patch, "tidegate"),
             Verb::Delete { uid, .. } => {
-                let deleted = server.delete(&target, Some(uid), now).map_err(refusal)?;
+                // What is gone already is as it was wanted.
+                match server.delete(&target, Some(uid), now) {
+                    Err(refused) if refused.code != 404 => return Err(refusal(refused)),
+                    _ => {}
+                }
                 let became = match server.get(&target) {
                     Some(object) => Became::Version(text(&object["metadata"]["resourceVersion"])),
                     None => Became::Gone,
                 };
-                return Ok(Written { target, uid: text(&deleted["metadata"]["uid"]), became });
+                return Ok(Written { target, uid: uid.clone(), became });
             }
             Verb::Evict { .. } | Verb::Push(_) => {
                 return Err(WriteError::Unavailable("the simulation has neither pods as objects nor git".to_owned()));

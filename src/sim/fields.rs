@@ -1,26 +1,69 @@
 //! Fields of an object as server-side apply counts them: maps by key, everything else as one value.
 
+use crate::core::object::ObjectRef;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// A field, from the root of the object.
 pub(super) type Path = Vec<String>;
 
-/// Maps that have one owner as a whole, though they are maps. Measured for selectors of Services.
-const ATOMIC_MAPS: [&[&str]; 2] = [&["spec", "selector"], &["spec", "template"]];
+/// Fields whose absence and emptiness are the same to a server: it knows their type and does not write empty ones.
+const EMPTY_IS_ABSENT: [&[&str]; 4] = [
+    &["metadata", "labels"],
+    &["metadata", "annotations"],
+    &["metadata", "finalizers"],
+    &["metadata", "ownerReferences"],
+];
+/// The same of Kubernetes' own kinds; in kinds that come by a definition such maps stay.
+const EMPTY_IS_ABSENT_IN_OWN_KINDS: [&[&str]; 4] = [
+    &["data"],
+    &["spec", "selector"],
+    &["spec", "template", "metadata", "labels"],
+    &["spec", "template", "metadata", "annotations"],
+];
+
+/// Kubernetes' own kinds, as opposed to those that come by a definition.
+fn is_own(target: &ObjectRef) -> bool {
+    let group = target.resource.group.as_ref();
+    !group.contains('.') || group.ends_with(".k8s.io")
+}
+
+/// Maps that have one owner as a whole, though they are maps: the selectors of Kubernetes' own kinds. Kinds that come by a
+/// definition have none, as ours mark none.
+fn is_atomic(target: &ObjectRef, path: &[&str]) -> bool {
+    is_own(target) && path == ["spec", "selector"]
+}
+
+/// Takes off what is empty and as good as absent.
+pub(super) fn drop_empty(target: &ObjectRef, object: &mut Value) {
+    let own = if is_own(target) { &EMPTY_IS_ABSENT_IN_OWN_KINDS[..] } else { &[] };
+    for path in EMPTY_IS_ABSENT.iter().chain(own) {
+        let Some((last, parents)) = path.split_last() else { continue };
+        let parent = parents.iter().try_fold(&mut *object, |value, key| value.get_mut(key));
+        let Some(map) = parent.and_then(Value::as_object_mut) else { continue };
+        let empty = |value: &Value| match value {
+            Value::Object(map) => map.is_empty(),
+            Value::Array(list) => list.is_empty(),
+            other => other.is_null(),
+        };
+        if map.get(*last).is_some_and(empty) {
+            map.remove(*last);
+        }
+    }
+}
 
 /// Set by the server, owned by nobody.
 const SERVER_FIELDS: [&str; 7] =
     ["uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "managedFields", "namespace"];
 
 /// The fields that an applied object claims.
-pub(super) fn claimed(object: &Value) -> BTreeSet<Path> {
+pub(super) fn claimed(target: &ObjectRef, object: &Value) -> BTreeSet<Path> {
     let mut found = BTreeSet::new();
-    walk(object, &mut Vec::new(), &mut found);
+    walk(target, object, &mut Vec::new(), &mut found);
     found
 }
 
-fn walk(value: &Value, path: &mut Path, found: &mut BTreeSet<Path>) {
+fn walk(target: &ObjectRef, value: &Value, path: &mut Path, found: &mut BTreeSet<Path>) {
     let words: Vec<&str> = path.iter().map(String::as_str).collect();
     let identity = matches!(words.as_slice(), ["apiVersion" | "kind"] | ["metadata", "name"])
         || matches!(words.as_slice(), ["metadata", field] if SERVER_FIELDS.contains(field));
@@ -28,10 +71,10 @@ fn walk(value: &Value, path: &mut Path, found: &mut BTreeSet<Path>) {
         return;
     }
     match value {
-        Value::Object(map) if !ATOMIC_MAPS.contains(&words.as_slice()) && !(map.is_empty() && !path.is_empty()) => {
+        Value::Object(map) if !is_atomic(target, &words) && !(map.is_empty() && !path.is_empty()) => {
             for (key, inner) in map {
                 path.push(key.clone());
-                walk(inner, path, found);
+                walk(target, inner, path, found);
                 path.pop();
             }
         }
@@ -58,13 +101,13 @@ pub(super) fn put(object: &mut Value, path: &[String], value: Value) {
     *place = value;
 }
 
-/// Takes a field away, and the maps that are empty without it.
+/// Takes a field away, and the maps that are empty without it; only `spec` stays, as objects are not valid without.
 pub(super) fn take(object: &mut Value, path: &[String]) {
     let Some((last, parents)) = path.split_last() else { return };
     let parent = parents.iter().try_fold(&mut *object, |value, key| value.get_mut(key));
     let Some(map) = parent.and_then(Value::as_object_mut) else { return };
     map.remove(last);
-    if map.is_empty() && parents.len() > 1 {
+    if map.is_empty() && parents != ["spec"] {
         take(object, parents);
     }
 }
@@ -72,13 +115,15 @@ pub(super) fn take(object: &mut Value, path: &[String]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::object::ResourceType;
     use serde_json::json;
 
     #[test]
     fn a_selector_is_one_field_and_lists_are_too() {
         let object = json!({"kind": "Service", "metadata": {"name": "a", "labels": {"x": "1"}},
                             "spec": {"selector": {"app": "web", "hash": "1"}, "ports": [{"port": 80}]}});
-        let paths: Vec<String> = claimed(&object).iter().map(|p| p.join(".")).collect();
+        let target = ObjectRef::new(ResourceType::SERVICE, "shop", "a");
+        let paths: Vec<String> = claimed(&target, &object).iter().map(|p| p.join(".")).collect();
         assert_eq!(paths, ["metadata.labels.x", "spec.ports", "spec.selector"]);
     }
 

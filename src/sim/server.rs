@@ -27,11 +27,14 @@ pub struct Event {
     pub gone: bool,
 }
 
+/// Who holds which fields of an object, by name of the manager.
+type Owners = BTreeMap<String, BTreeSet<Path>>;
+
 /// All objects, and all that ever happened to them.
 #[derive(Debug, Clone, Default)]
 pub struct Server {
     objects: BTreeMap<ObjectRef, Value>,
-    owners: BTreeMap<ObjectRef, BTreeMap<String, BTreeSet<Path>>>,
+    owners: BTreeMap<ObjectRef, Owners>,
     /// Every event since the start, oldest first.
     pub events: Vec<Event>,
     version: u64,
@@ -57,19 +60,21 @@ impl Server {
         let meta = &mut stored["metadata"];
         meta["uid"] = json!(format!("uid-{}", self.uids));
         meta["creationTimestamp"] = json!(now.to_string());
-        meta["generation"] = json!(1);
+        if has_generation(target) {
+            meta["generation"] = json!(1);
+        }
         if target.resource.namespaced {
             meta["namespace"] = json!(target.namespace);
         }
-        let claim = fields::claimed(&stored);
-        self.owners.entry(target.clone()).or_default().insert(manager.to_owned(), claim);
-        Ok(self.store(target, stored))
+        let owners = Owners::from([(manager.to_owned(), fields::claimed(target, &stored))]);
+        Ok(self.store(target, stored, owners))
     }
 
     /// Server-side apply. `metadata.uid`, when given, must be that of the object.
     ///
     /// # Errors
-    /// 409 for another uid, for a uid where nothing is, and without `force` for a field that another manager holds with another value.
+    /// 422 for another uid (to the server a change of an immutable field), 409 for a uid where nothing is, and without `force`
+    /// for a field that another manager holds with another value.
     pub fn apply(&mut self, target: &ObjectRef, object: &Value, manager: &str, force: bool, now: Timestamp) -> Written {
         let uid = object["metadata"]["uid"].as_str();
         let Some(live) = self.objects.get(target) else {
@@ -79,10 +84,11 @@ impl Server {
             };
         };
         if uid.is_some_and(|uid| live["metadata"]["uid"] != uid) {
-            return refuse(409, format!("{target} has another uid"));
+            return refuse(422, format!("{target} has another uid, and metadata.uid is immutable"));
         }
-        let claim: BTreeSet<Path> = fields::claimed(object).into_iter().filter(|p| !is_status(target, p)).collect();
-        let owners = self.owners.entry(target.clone()).or_default();
+        let claim: BTreeSet<Path> =
+            fields::claimed(target, object).into_iter().filter(|p| !is_status(target, p)).collect();
+        let mut owners = self.owners.get(target).cloned().unwrap_or_default();
         let differs = |path: &Path| fields::get(live, path) != fields::get(object, path);
         if !force {
             let held = |path: &&Path| owners.iter().any(|(who, held)| who != manager && held.contains(*path));
@@ -107,7 +113,7 @@ impl Server {
             fields::put(&mut next, path, fields::get(object, path).cloned().unwrap_or_default());
         }
         owners.insert(manager.to_owned(), claim);
-        Ok(self.store(target, next))
+        Ok(self.store(target, next, owners))
     }
 
     /// A JSON patch, with its tests.
@@ -120,11 +126,8 @@ impl Server {
         if let Err(error) = json_patch::patch(&mut next, patch) {
             return refuse(422, format!("{target}: {error}"));
         }
-        if has_status(target) {
-            next["status"] = live["status"].clone();
-        }
-        self.take_over(target, &live, &next, manager);
-        Ok(self.store(target, next))
+        keep_status(target, &live, &mut next);
+        Ok(self.rewrite(target, &live, next, manager))
     }
 
     /// A merge patch of the status, if the version is still this one.
@@ -138,7 +141,8 @@ impl Server {
         }
         let mut next = live;
         json_patch::merge(&mut next["status"], patch);
-        Ok(self.store(target, next))
+        let owners = self.owners.get(target).cloned().unwrap_or_default();
+        Ok(self.store(target, next, owners))
     }
 
     /// A merge patch of the object as people's tools make it, with the version that they saw or without.
@@ -152,8 +156,8 @@ impl Server {
         }
         let mut next = live.clone();
         json_patch::merge(&mut next, patch);
-        self.take_over(target, &live, &next, manager);
-        Ok(self.store(target, next))
+        keep_status(target, &live, &mut next);
+        Ok(self.rewrite(target, &live, next, manager))
     }
 
     /// What an actor of the model does: a change of the whole object, spec or status, as the latest version stands.
@@ -164,8 +168,7 @@ impl Server {
         let live = self.live(target)?;
         let mut next = live.clone();
         change(&mut next);
-        self.take_over(target, &live, &next, manager);
-        Ok(self.store(target, next))
+        Ok(self.rewrite(target, &live, next, manager))
     }
 
     /// Deletes the object with this uid; with finalizers it is only marked.
@@ -180,7 +183,8 @@ impl Server {
         if live["metadata"]["finalizers"].as_array().is_some_and(|f| !f.is_empty()) {
             if live["metadata"]["deletionTimestamp"].is_null() {
                 live["metadata"]["deletionTimestamp"] = json!(now.to_string());
-                return Ok(self.store(target, live));
+                let owners = self.owners.get(target).cloned().unwrap_or_default();
+                return Ok(self.store(target, live, owners));
             }
             return Ok(live);
         }
@@ -214,44 +218,53 @@ impl Server {
         }
     }
 
-    /// Fields that a plain write changes belong to the writer from then on, as the server notes them for updates.
-    fn take_over(&mut self, target: &ObjectRef, old: &Value, new: &Value, manager: &str) {
-        let claim = fields::claimed(new);
-        let changed: Vec<Path> = claim.iter().filter(|p| fields::get(old, p) != fields::get(new, p)).cloned().collect();
-        let owners = self.owners.entry(target.clone()).or_default();
+    /// Puts an object in the place of what was there. Fields that a plain write changes belong to the writer from then on, as
+    /// the server notes them for updates.
+    fn rewrite(&mut self, target: &ObjectRef, old: &Value, mut new: Value, manager: &str) -> Value {
+        fields::drop_empty(target, &mut new);
+        let claim = fields::claimed(target, &new);
+        let changed: Vec<Path> =
+            claim.iter().filter(|p| fields::get(old, p) != fields::get(&new, p)).cloned().collect();
+        let mut owners = self.owners.get(target).cloned().unwrap_or_default();
         for held in owners.values_mut() {
-            held.retain(|path| fields::get(new, path).is_some() && !changed.contains(path));
+            held.retain(|path| fields::get(&new, path).is_some() && !changed.contains(path));
         }
-        if !changed.is_empty() {
-            owners.entry(manager.to_owned()).or_default().extend(changed);
-        }
+        owners.entry(manager.to_owned()).or_default().extend(changed);
+        self.store(target, new, owners)
     }
 
-    /// Stores what differs; an equal object is no write and gets no version, as on a real server.
-    fn store(&mut self, target: &ObjectRef, mut next: Value) -> Value {
+    /// Stores what differs. An equal object with equal owners is no write and gets no version, as on a real server; owners
+    /// alone are one, as they are part of the object there.
+    fn store(&mut self, target: &ObjectRef, mut next: Value, mut owners: Owners) -> Value {
+        fields::drop_empty(target, &mut next);
+        owners.retain(|_, held| !held.is_empty());
         let old = self.objects.get(target);
-        if old.is_some_and(|old| content(old) == content(&next)) {
-            return old.cloned().unwrap_or_default();
+        if let Some(old) = old.filter(|old| content(old) == content(&next))
+            && self.owners.get(target) == Some(&owners)
+        {
+            return old.clone();
         }
-        if let Some(old) = old {
+        if let Some(old) = old.filter(|_| has_generation(target)) {
             let generation = old["metadata"]["generation"].as_i64().unwrap_or(1);
             let same = |object: &Value| {
                 let mut o = object.clone();
+                let deleted = o["metadata"]["deletionTimestamp"].take();
                 o.as_object_mut().map(|o| (o.remove("metadata"), o.remove("status")));
-                o
+                (o, deleted)
             };
             next["metadata"]["generation"] = json!(generation + i64::from(same(old) != same(&next)));
         }
-        self.version += 1;
-        next["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        let finished = !next["metadata"]["deletionTimestamp"].is_null()
-            && next["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty);
+        let finished = !next["metadata"]["deletionTimestamp"].is_null() && next["metadata"]["finalizers"].is_null();
         if finished {
+            // The write becomes the deletion; its answer has the version that was deleted.
             self.remove(target);
             return next;
         }
+        self.version += 1;
+        next["metadata"]["resourceVersion"] = json!(self.version.to_string());
         self.events.push(Event { version: self.version, target: target.clone(), object: next.clone(), gone: false });
         self.objects.insert(target.clone(), next.clone());
+        self.owners.insert(target.clone(), owners);
         next
     }
 
@@ -281,6 +294,21 @@ fn has_status(target: &ObjectRef) -> bool {
         target.resource.kind.as_ref(),
         "Rollout" | "AnalysisRun" | "Application" | "ReplicaSet" | "Deployment" | "Service"
     )
+}
+
+/// Takes back what a write of the object did to its status.
+fn keep_status(target: &ObjectRef, live: &Value, next: &mut Value) {
+    if let Some(next) = next.as_object_mut().filter(|_| has_status(target)) {
+        match live.get("status") {
+            Some(status) => next.insert("status".to_owned(), status.clone()),
+            None => next.remove("status"),
+        };
+    }
+}
+
+/// Kinds whose changes are counted. Those of the core group are not, without a status that could speak of a count.
+fn has_generation(target: &ObjectRef) -> bool {
+    !target.resource.group.is_empty()
 }
 
 fn is_status(target: &ObjectRef, path: &Path) -> bool {

@@ -20,6 +20,8 @@ pub(super) struct Sort {
     pub(super) status: Vec<Field>,
     /// Fields that a real server sets by itself.
     pub(super) defaulted: &'static [&'static str],
+    /// Maps with one owner as a whole.
+    pub(super) atomic: &'static [&'static str],
     /// A controller of Kubernetes works on it too. It must have seen the newest generation before the next write.
     pub(super) followed: bool,
 }
@@ -54,7 +56,7 @@ fn metadata() -> Vec<Field> {
 
 fn sort(kind: Kind, fields: Vec<Field>) -> Sort {
     let fields = metadata().into_iter().chain(fields).collect();
-    Sort { kind, fields, status: Vec::new(), defaulted: &[], followed: false }
+    Sort { kind, fields, status: Vec::new(), defaulted: &[], atomic: &[], followed: false }
 }
 
 /// All of them.
@@ -129,7 +131,7 @@ fn service() -> Sort {
         "spec.type",
         "status",
     ];
-    Sort { defaulted, ..sort(Kind::SERVICE, fields) }
+    Sort { defaulted, atomic: &["spec.selector"], ..sort(Kind::SERVICE, fields) }
 }
 
 fn replica_set() -> Sort {
@@ -153,14 +155,12 @@ fn replica_set() -> Sort {
         always(&within(&["spec", "terminationGracePeriodSeconds"]), [json!(30), json!(20)]),
         some(&["spec", "minReadySeconds"], [json!(5), json!(6)]),
     ];
-    Sort { defaulted: &["status"], followed: true, ..sort(Kind::REPLICA_SET, fields) }
+    Sort { defaulted: &["status"], atomic: &["spec.selector"], followed: true, ..sort(Kind::REPLICA_SET, fields) }
 }
 
 fn config_map() -> Sort {
-    let fields = vec![
-        some(&["data", "a"], [json!("1"), json!("2"), json!("")]),
-        some(&["data", "b"], [json!("1"), json!("2")]),
-    ];
+    let fields =
+        vec![some(&["data", "a"], [json!("1"), json!("2"), json!("")]), some(&["data", "b"], [json!("1"), json!("2")])];
     sort(Kind::CONFIG_MAP, fields)
 }
 

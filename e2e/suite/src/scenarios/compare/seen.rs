@@ -49,8 +49,29 @@ impl Seen {
             moved: (!sort.followed).then(|| !same("resourceVersion")),
             same_uid: same("uid"),
             object: plain(sort, after),
-            owners: kept(sort, owners),
+            owners: kept(sort, after, owners),
         }
+    }
+
+    /// Both, one line for each thing that is not the same in them, and the servers' own words.
+    pub(super) fn against(&self, real: &Self) -> String {
+        let value = |seen: &Self| serde_json::to_value(seen).unwrap_or_default();
+        let mut lines = Vec::new();
+        differences("", &value(self), &value(real), &mut lines);
+        lines.join("\n")
+    }
+}
+
+fn differences(path: &str, simulated: &Value, real: &Value, lines: &mut Vec<String>) {
+    match (simulated, real) {
+        (Value::Object(a), Value::Object(b)) => {
+            for key in a.keys().chain(b.keys().filter(|k| !a.contains_key(*k))) {
+                let (a, b) = (a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null));
+                differences(&format!("{path}/{key}"), a, b, lines);
+            }
+        }
+        (a, b) if a == b => {}
+        (a, b) => lines.push(format!("{path}: simulated {a}, real {b}")),
     }
 }
 
@@ -81,23 +102,26 @@ fn take(object: &mut Value, path: &[&str]) {
     }
 }
 
-/// The managers that both servers know, without fields that only the real one sets.
-fn kept(sort: &Sort, owners: Owners) -> Owners {
+/// The managers that both servers know, without fields that only the real one sets, and without maps: a real server also notes
+/// who made a map as such, which differs from kind to kind and decides nothing.
+fn kept(sort: &Sort, object: &Value, owners: Owners) -> Owners {
     let defaulted = |path: &String| {
         sort.defaulted.iter().any(|d| path == d || path.strip_prefix(d).is_some_and(|rest| rest.starts_with('.')))
     };
+    let is_map =
+        |path: &String| !sort.atomic.contains(&path.as_str()) && path_in(object, path).is_some_and(Value::is_object);
     let known = owners.into_iter().filter(|(manager, _)| MANAGERS.contains(&manager.as_str()));
     known
         .map(|(manager, paths)| {
-            let paths: BTreeSet<String> = paths.into_iter().filter(|p| !defaulted(p)).collect();
+            let paths: BTreeSet<String> = paths.into_iter().filter(|p| !defaulted(p) && !is_map(p)).collect();
             (manager, paths.into_iter().collect::<Vec<_>>())
         })
         .filter(|(_, paths)| !paths.is_empty())
         .collect()
 }
 
-/// Who owns what of a real object, in the simulation's words: the fields of `managedFields` without its marks of maps that are
-/// there, and with each list as one field. Writes of subresources are left out, as the simulation notes none.
+/// Who owns what of a real object, in the simulation's words: the fields of `managedFields`, with each list as one field.
+/// Writes of subresources are left out, as the simulation notes none.
 pub(super) fn owners(object: &Value) -> Owners {
     let mut owners: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for entry in object["metadata"]["managedFields"].as_array().into_iter().flatten() {
@@ -108,6 +132,15 @@ pub(super) fn owners(object: &Value) -> Owners {
         walk(&entry["fieldsV1"], &mut Vec::new(), of);
     }
     owners.into_iter().map(|(manager, paths)| (manager, paths.into_iter().collect())).collect()
+}
+
+/// The value at a path whose keys may hold dots.
+fn path_in<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
+    let map = object.as_object()?;
+    map.iter().find_map(|(key, value)| match path.strip_prefix(key.as_str())? {
+        "" => Some(value),
+        rest => path_in(value, rest.strip_prefix('.')?),
+    })
 }
 
 fn walk(fields: &Value, path: &mut Vec<String>, found: &mut BTreeSet<String>) {
@@ -134,15 +167,19 @@ mod tests {
 
     #[test]
     fn fields_of_a_manager_are_paths_and_lists_are_one_field() {
-        let object = json!({"metadata": {"managedFields": [
-            {"manager": "a", "operation": "Update", "fieldsV1": {
+        let object = json!({"spec": {"selector": {"a": "b"}, "template": {"x": "y"}}, "metadata": {"managedFields": [
+            {"manager": "tidegate", "operation": "Update", "fieldsV1": {
                 "f:metadata": {"f:labels": {".": {}, "f:x": {}}},
-                "f:spec": {"f:selector": {}, "f:ports": {".": {}, "k:{\"port\":80}": {".": {}, "f:port": {}}}}}},
-            {"manager": "b", "operation": "Update", "subresource": "status", "fieldsV1": {"f:status": {"f:x": {}}}},
+                "f:spec": {"f:selector": {}, "f:template": {}, "f:ports": {".": {}, "k:{\"port\":80}": {".": {}, "f:port": {}}}}}},
+            {"manager": "tidegate-sync", "operation": "Update", "subresource": "status", "fieldsV1": {"f:status": {"f:x": {}}}},
         ]}});
-        let owners = owners(&object);
-        assert_eq!(owners.get("a").map(|p| p.join(" ")).as_deref(), Some("metadata.labels.x spec.ports spec.selector"));
-        assert_eq!(owners.get("b"), None);
+        let sort = Sort { atomic: &["spec.selector"], ..super::super::kinds::all().remove(0) };
+        let owners = kept(&sort, &object, owners(&object));
+        assert_eq!(
+            owners.get("tidegate").map(|p| p.join(" ")).as_deref(),
+            Some("metadata.labels.x spec.ports spec.selector")
+        );
+        assert_eq!(owners.get("tidegate-sync"), None);
     }
 
     #[test]

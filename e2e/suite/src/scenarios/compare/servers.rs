@@ -192,10 +192,8 @@ impl Real {
             }
             call => through(&self.api, call).await,
         };
-        let trouble = matches!(
-            outcome,
-            Err(WriteError::Throttled(_) | WriteError::Unavailable(_) | WriteError::Unknown(_))
-        );
+        let trouble =
+            matches!(outcome, Err(WriteError::Throttled(_) | WriteError::Unavailable(_) | WriteError::Unknown(_)));
         anyhow::ensure!(!trouble, "the API server did not answer {write:?}: {}", reason(&outcome));
         let after = self.look(place).await?;
         let owners = super::seen::owners(&after);

@@ -85,15 +85,19 @@ impl Dice {
 }
 
 /// So many writes to one object of this sort. The first makes it.
+///
+/// In half of them both managers apply whole objects. In the others the Rollout's only marks what others made: it applies a few
+/// fields, none of which an object must have, so that it may drop them again.
 pub(super) fn sequence(dice: &mut Dice, sort: &Sort, length: usize) -> Vec<Write> {
-    let first = if dice.chance(40) { create(dice, sort) } else { apply(dice, sort) };
-    std::iter::once(first).chain((1..length).map(|_| write(dice, sort))).collect()
+    let marks = dice.chance(50);
+    let first = if dice.chance(40) { create(dice, sort) } else { applied(dice, sort, Applier::Sync, None) };
+    std::iter::once(first).chain((1..length).map(|_| write(dice, sort, marks))).collect()
 }
 
-fn write(dice: &mut Dice, sort: &Sort) -> Write {
+fn write(dice: &mut Dice, sort: &Sort, marks: bool) -> Write {
     match dice.below(100) {
         0..8 => create(dice, sort),
-        8..48 => apply(dice, sort),
+        8..48 => apply(dice, sort, marks),
         48..63 => edit(dice, sort),
         63..80 => merge(dice, sort),
         80..92 if !sort.status.is_empty() => {
@@ -109,17 +113,20 @@ fn create(dice: &mut Dice, sort: &Sort) -> Write {
     Write::Create { object: object(dice, sort) }
 }
 
-fn apply(dice: &mut Dice, sort: &Sort) -> Write {
+fn apply(dice: &mut Dice, sort: &Sort, marks: bool) -> Write {
     let by = if dice.chance(50) { Applier::Rollout } else { Applier::Sync };
-    let uid = dice.chance(50).then(|| dice.which());
-    // Some applies carry a few fields only, as those do that mark an object of somebody else. Where there is nothing, they
-    // would make an object that no server takes; with a uid they never make one.
-    let object = if uid.is_some() && dice.chance(50) {
-        nested(&picked(dice, &sort.fields, 30), dice, false)
-    } else {
-        object(dice, sort)
-    };
-    Write::Apply { object, by, force: dice.chance(60), uid }
+    if !marks || by == Applier::Sync {
+        let uid = dice.chance(50).then(|| dice.which());
+        return applied(dice, sort, by, uid);
+    }
+    let optional: Vec<Field> = sort.fields.iter().filter(|f| !f.always).cloned().collect();
+    let object = nested(&picked(dice, &optional, 30), dice, false);
+    // With a uid, as so little makes no object where none is.
+    Write::Apply { object, by, force: dice.chance(60), uid: Some(dice.which()) }
+}
+
+fn applied(dice: &mut Dice, sort: &Sort, by: Applier, uid: Option<Which>) -> Write {
+    Write::Apply { object: object(dice, sort), by, force: dice.chance(60), uid }
 }
 
 fn edit(dice: &mut Dice, sort: &Sort) -> Write {
@@ -150,7 +157,8 @@ fn picked<'a>(dice: &mut Dice, fields: &'a [Field], percent: usize) -> Vec<&'a F
 fn nested(fields: &[&Field], dice: &mut Dice, nulls: bool) -> Value {
     let mut object = json!({});
     for field in fields {
-        let value = if nulls && !field.always && dice.chance(35) { Value::Null } else { dice.one(&field.values).clone() };
+        let value =
+            if nulls && !field.always && dice.chance(35) { Value::Null } else { dice.one(&field.values).clone() };
         let mut place = &mut object;
         for key in &field.at {
             place = &mut place[*key];
