@@ -30,6 +30,9 @@ pub struct Event {
 /// Who holds which fields of an object, by name of the manager.
 type Owners = BTreeMap<String, BTreeSet<Path>>;
 
+/// Holds what nobody held when the first apply came.
+const UNTRACKED: &str = "before-first-apply";
+
 /// All objects, and all that ever happened to them.
 #[derive(Debug, Clone, Default)]
 pub struct Server {
@@ -89,6 +92,9 @@ impl Server {
         let claim: BTreeSet<Path> =
             fields::claimed(target, object).into_iter().filter(|p| !is_status(target, p)).collect();
         let mut owners = self.owners.get(target).cloned().unwrap_or_default();
+        if owners.is_empty() {
+            owners.insert(UNTRACKED.to_owned(), fields::claimed(target, live));
+        }
         let differs = |path: &Path| fields::get(live, path) != fields::get(object, path);
         if !force {
             let held = |path: &&Path| owners.iter().any(|(who, held)| who != manager && held.contains(*path));
@@ -226,10 +232,14 @@ impl Server {
         let changed: Vec<Path> =
             claim.iter().filter(|p| fields::get(old, p) != fields::get(&new, p)).cloned().collect();
         let mut owners = self.owners.get(target).cloned().unwrap_or_default();
+        // Where nobody holds anything (the last field that was applied is gone), plain writes are noted no more.
+        let tracked = !owners.is_empty();
         for held in owners.values_mut() {
             held.retain(|path| fields::get(&new, path).is_some() && !changed.contains(path));
         }
-        owners.entry(manager.to_owned()).or_default().extend(changed);
+        if tracked {
+            owners.entry(manager.to_owned()).or_default().extend(changed);
+        }
         self.store(target, new, owners)
     }
 

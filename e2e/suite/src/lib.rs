@@ -1,6 +1,7 @@
 //! The end-to-end suite: the product on a real cluster, seen only from outside.
 //!
-//! Nothing here knows the product's code. What is asserted is what a user can see: objects at the API server, answers to
+//! Nothing here knows the product's code, but for one scenario, which compares its simulation with a real API server and is the
+//! feature `compare`. What is asserted is what a user can see: objects at the API server, answers to
 //! requests, commits in the repository. Rules that a unit test or the simulation can break are not tested here again.
 //!
 //! ```text

@@ -2,8 +2,9 @@
 //!
 //! Left out, as no decision of the controller depends on it and the simulation does not have it: defaults (an object carries
 //! the fields that would get one, or they are taken off what is compared), validation by schema and immutable fields
-//! (selectors are the same in every write), items of lists with owners of their own (lists have one value each, or are
-//! replaced as a whole by one manager).
+//! (selectors are the same in every write), items of lists with owners of their own (lists of Kubernetes' own kinds have one
+//! value each), and maps in objects of ours that lose their last key: a real server keeps those, and then notes an owner of the
+//! empty map, or takes it off with the next apply.
 
 use crate::cluster::Kind;
 use serde_json::{Value, json};
@@ -33,10 +34,28 @@ pub(super) struct Field {
     pub(super) values: Vec<Value>,
     /// An object without it would be refused, or get a default.
     pub(super) always: bool,
+    /// It keeps its map from being empty, where it must not be.
+    anchor: bool,
+}
+
+impl Sort {
+    /// With maps that are never empty. A real server notes who made a map, and refuses an apply without force that makes it
+    /// again after it was empty; the simulation does not.
+    pub(super) fn steady(&self) -> Self {
+        let mut sort = self.clone();
+        for field in &mut sort.fields {
+            field.always |= field.anchor;
+        }
+        sort
+    }
 }
 
 fn some<const N: usize>(at: &[&'static str], values: [Value; N]) -> Field {
-    Field { at: at.to_vec(), values: values.into(), always: false }
+    Field { at: at.to_vec(), values: values.into(), always: false, anchor: false }
+}
+
+fn anchor<const N: usize>(at: &[&'static str], values: [Value; N]) -> Field {
+    Field { anchor: true, ..some(at, values) }
 }
 
 fn always<const N: usize>(at: &[&'static str], values: [Value; N]) -> Field {
@@ -46,10 +65,10 @@ fn always<const N: usize>(at: &[&'static str], values: [Value; N]) -> Field {
 /// Fields that all kinds have.
 fn metadata() -> Vec<Field> {
     vec![
-        some(&["metadata", "labels", "a"], [json!("1"), json!("2")]),
+        anchor(&["metadata", "labels", "a"], [json!("1"), json!("2")]),
         some(&["metadata", "labels", "tidegate.dev/rollout"], [json!("web"), json!("other")]),
         some(&["metadata", "annotations", "tidegate.dev/note"], [json!("x"), json!("y"), json!("")]),
-        some(&["metadata", "annotations", "b"], [json!("x")]),
+        anchor(&["metadata", "annotations", "b"], [json!("x")]),
         some(&["metadata", "finalizers"], [json!(["tidegate.dev/kept"])]),
     ]
 }
@@ -76,11 +95,11 @@ fn rollout() -> Sort {
             &["spec", "template", "spec", "containers"],
             [json!([{"name": "web", "image": "web:1"}]), json!([{"name": "web", "image": "web:2"}])],
         ),
-        some(&["spec", "template", "spec", "nodeSelector", "zone"], [json!("a"), json!("b")]),
+        some(&["spec", "template", "spec", "terminationGracePeriodSeconds"], [json!(20), json!(30)]),
         some(&["spec", "minReadySeconds"], [json!(0), json!(5)]),
         some(&["spec", "paused"], [json!(true), json!(false)]),
         some(&within("canaryService"), [json!("web-canary"), json!("other")]),
-        some(&within("stableService"), [json!("web-stable")]),
+        always(&within("stableService"), [json!("web-stable")]),
         some(&within("steps"), [json!([{"setWeight": 20}, {"pause": {}}]), json!([{"setWeight": 40}])]),
     ];
     let status = vec![
@@ -146,7 +165,7 @@ fn replica_set() -> Sort {
         always(&["spec", "replicas"], [json!(0), json!(1), json!(2)]),
         always(&["spec", "selector"], [json!({"matchLabels": {"app": "web"}})]),
         always(&within(&["metadata", "labels", "app"]), [json!("web")]),
-        some(&within(&["metadata", "annotations", "more"]), [json!("1"), json!("2")]),
+        anchor(&within(&["metadata", "annotations", "more"]), [json!("1"), json!("2")]),
         always(&within(&["spec", "containers"]), [container]),
         always(&within(&["spec", "dnsPolicy"]), [json!("ClusterFirst")]),
         always(&within(&["spec", "restartPolicy"]), [json!("Always")]),
@@ -159,14 +178,16 @@ fn replica_set() -> Sort {
 }
 
 fn config_map() -> Sort {
-    let fields =
-        vec![some(&["data", "a"], [json!("1"), json!("2"), json!("")]), some(&["data", "b"], [json!("1"), json!("2")])];
+    let fields = vec![
+        anchor(&["data", "a"], [json!("1"), json!("2"), json!("")]),
+        some(&["data", "b"], [json!("1"), json!("2")]),
+    ];
     sort(Kind::CONFIG_MAP, fields)
 }
 
 fn secret() -> Sort {
     let fields = vec![
-        some(&["data", "a"], [json!("MQ=="), json!("Mg==")]),
+        anchor(&["data", "a"], [json!("MQ=="), json!("Mg==")]),
         some(&["data", "b"], [json!("MQ==")]),
         always(&["type"], [json!("Opaque")]),
     ];

@@ -103,13 +103,13 @@ fn take(object: &mut Value, path: &[&str]) {
 }
 
 /// The managers that both servers know, without fields that only the real one sets, and without maps: a real server also notes
-/// who made a map as such, which differs from kind to kind and decides nothing.
+/// who made a map as such, even when it is gone, which differs from kind to kind and decides nothing.
 fn kept(sort: &Sort, object: &Value, owners: Owners) -> Owners {
     let defaulted = |path: &String| {
         sort.defaulted.iter().any(|d| path == d || path.strip_prefix(d).is_some_and(|rest| rest.starts_with('.')))
     };
     let is_map =
-        |path: &String| !sort.atomic.contains(&path.as_str()) && path_in(object, path).is_some_and(Value::is_object);
+        |path: &String| !sort.atomic.contains(&path.as_str()) && path_in(object, path).is_none_or(Value::is_object);
     let known = owners.into_iter().filter(|(manager, _)| MANAGERS.contains(&manager.as_str()));
     known
         .map(|(manager, paths)| {
@@ -167,10 +167,10 @@ mod tests {
 
     #[test]
     fn fields_of_a_manager_are_paths_and_lists_are_one_field() {
-        let object = json!({"spec": {"selector": {"a": "b"}, "template": {"x": "y"}}, "metadata": {"managedFields": [
+        let object = json!({"spec": {"selector": {"a": "b"}, "template": {"x": "y"}, "ports": []}, "metadata": {"labels": {"x": "1"}, "managedFields": [
             {"manager": "tidegate", "operation": "Update", "fieldsV1": {
                 "f:metadata": {"f:labels": {".": {}, "f:x": {}}},
-                "f:spec": {"f:selector": {}, "f:template": {}, "f:ports": {".": {}, "k:{\"port\":80}": {".": {}, "f:port": {}}}}}},
+                "f:spec": {"f:selector": {}, "f:template": {}, "f:gone": {}, "f:ports": {".": {}, "k:{\"port\":80}": {".": {}, "f:port": {}}}}}},
             {"manager": "tidegate-sync", "operation": "Update", "subresource": "status", "fieldsV1": {"f:status": {"f:x": {}}}},
         ]}});
         let sort = Sort { atomic: &["spec.selector"], ..super::super::kinds::all().remove(0) };

@@ -18,8 +18,8 @@ use tidegate::core::object::ObjectRef;
 use tidegate::core::plan::{Actor, Effect, Lane, Propagation, StatusWrite, Verb, Why};
 use tidegate::sim::api::Shared;
 
-/// Managers whose fields are compared: the creator, the two that apply, and people.
-pub(super) const MANAGERS: [&str; 4] = ["tidegate", "tidegate-rollout", "tidegate-sync", PEOPLE];
+/// Managers whose fields are compared: the creator, the two that apply, people, and the server's name for all that had no owner.
+pub(super) const MANAGERS: [&str; 5] = ["tidegate", "tidegate-rollout", "tidegate-sync", PEOPLE, "before-first-apply"];
 /// The suite itself, as [`Cluster::merge`] signs.
 const PEOPLE: &str = "tidegate-e2e";
 /// Until a controller of Kubernetes has seen the newest generation.
@@ -180,8 +180,9 @@ impl Real {
         Ok(Self { api: KubeApi::new(client, events, None), cluster: cluster.clone() })
     }
 
-    pub(super) async fn write(&self, place: &Place<'_>, write: &Write) -> anyhow::Result<Seen> {
-        let before = self.settled(place).await?;
+    /// `known` is the object as the last write left it, and as this one does.
+    pub(super) async fn write(&self, place: &Place<'_>, write: &Write, known: &mut Value) -> anyhow::Result<Seen> {
+        let before = if place.sort.followed { self.settled(place).await? } else { known.take() };
         let outcome = match call(write, place, &before, "1") {
             Call::Merge { mut patch, version } => {
                 if let Some(version) = version {
@@ -197,14 +198,13 @@ impl Real {
         anyhow::ensure!(!trouble, "the API server did not answer {write:?}: {}", reason(&outcome));
         let after = self.look(place).await?;
         let owners = super::seen::owners(&after);
-        Ok(Seen::new(place.sort, answer(&outcome, &before), reason(&outcome), &before, &after, owners))
+        let seen = Seen::new(place.sort, answer(&outcome, &before), reason(&outcome), &before, &after, owners);
+        *known = after;
+        Ok(seen)
     }
 
     /// The object, once nobody else is about to write it; null when it is not there.
     async fn settled(&self, place: &Place<'_>) -> anyhow::Result<Value> {
-        if !place.sort.followed {
-            return self.look(place).await;
-        }
         let kind = (place.sort.kind, place.namespace, place.name.as_str());
         let seen = |o: &Value| (o.is_null() || wait::observed(o)).then(|| o.clone());
         Ok(wait::until(&self.cluster, kind, FOLLOWED, "seen by its controller", seen).await?)

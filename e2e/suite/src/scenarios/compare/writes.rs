@@ -87,11 +87,21 @@ impl Dice {
 /// So many writes to one object of this sort. The first makes it.
 ///
 /// In half of them both managers apply whole objects. In the others the Rollout's only marks what others made: it applies a few
-/// fields, none of which an object must have, so that it may drop them again.
+/// fields, none of which an object must have, so that it may drop them again. And in half of them no map gets empty; only in
+/// those are there applies without force.
 pub(super) fn sequence(dice: &mut Dice, sort: &Sort, length: usize) -> Vec<Write> {
-    let marks = dice.chance(50);
+    let (marks, steady) = (dice.chance(50), dice.chance(50));
+    let sort = if steady { &sort.steady() } else { sort };
     let first = if dice.chance(40) { create(dice, sort) } else { applied(dice, sort, Applier::Sync, None) };
-    std::iter::once(first).chain((1..length).map(|_| write(dice, sort, marks))).collect()
+    let mut writes: Vec<Write> = std::iter::once(first).chain((1..length).map(|_| write(dice, sort, marks))).collect();
+    if !steady {
+        for write in &mut writes {
+            if let Write::Apply { force, .. } = write {
+                *force = true;
+            }
+        }
+    }
+    writes
 }
 
 fn write(dice: &mut Dice, sort: &Sort, marks: bool) -> Write {
@@ -122,11 +132,11 @@ fn apply(dice: &mut Dice, sort: &Sort, marks: bool) -> Write {
     let optional: Vec<Field> = sort.fields.iter().filter(|f| !f.always).cloned().collect();
     let object = nested(&picked(dice, &optional, 30), dice, false);
     // With a uid, as so little makes no object where none is.
-    Write::Apply { object, by, force: dice.chance(60), uid: Some(dice.which()) }
+    Write::Apply { object, by, force: dice.chance(50), uid: Some(dice.which()) }
 }
 
 fn applied(dice: &mut Dice, sort: &Sort, by: Applier, uid: Option<Which>) -> Write {
-    Write::Apply { object: object(dice, sort), by, force: dice.chance(60), uid }
+    Write::Apply { object: object(dice, sort), by, force: dice.chance(50), uid }
 }
 
 fn edit(dice: &mut Dice, sort: &Sort) -> Write {
