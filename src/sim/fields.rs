@@ -71,7 +71,7 @@ fn walk(target: &ObjectRef, value: &Value, path: &mut Path, found: &mut BTreeSet
         return;
     }
     match value {
-        Value::Object(map) if !is_atomic(target, &words) && !(map.is_empty() && !path.is_empty()) => {
+        Value::Object(map) if !is_atomic(target, &words) && (path.is_empty() || !map.is_empty()) => {
             for (key, inner) in map {
                 path.push(key.clone());
                 walk(target, inner, path, found);
@@ -125,6 +125,20 @@ mod tests {
         let target = ObjectRef::new(ResourceType::SERVICE, "shop", "a");
         let paths: Vec<String> = claimed(&target, &object).iter().map(|p| p.join(".")).collect();
         assert_eq!(paths, ["metadata.labels.x", "spec.ports", "spec.selector"]);
+    }
+
+    #[test]
+    fn kinds_of_a_definition_have_an_owner_for_each_key_of_a_selector() {
+        let object = json!({"spec": {"selector": {"matchLabels": {"app": "web"}}}});
+        let paths = claimed(&ObjectRef::new(ResourceType::ROLLOUT, "shop", "a"), &object);
+        assert_eq!(paths.iter().map(|p| p.join(".")).collect::<Vec<_>>(), ["spec.selector.matchLabels.app"]);
+    }
+
+    #[test]
+    fn empty_labels_are_none_and_empty_maps_in_a_rollout_stay() {
+        let mut object = json!({"metadata": {"labels": {}}, "spec": {"selector": {}}});
+        drop_empty(&ObjectRef::new(ResourceType::ROLLOUT, "shop", "a"), &mut object);
+        assert_eq!(object, json!({"metadata": {}, "spec": {"selector": {}}}));
     }
 
     #[test]

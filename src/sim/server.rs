@@ -228,6 +228,9 @@ impl Server {
     /// the server notes them for updates.
     fn rewrite(&mut self, target: &ObjectRef, old: &Value, mut new: Value, manager: &str) -> Value {
         fields::drop_empty(target, &mut new);
+        if new == *old {
+            return new;
+        }
         let claim = fields::claimed(target, &new);
         let changed: Vec<Path> =
             claim.iter().filter(|p| fields::get(old, p) != fields::get(&new, p)).cloned().collect();
@@ -353,6 +356,25 @@ mod tests {
     }
 
     #[test]
+    fn a_write_of_owners_alone_is_a_write() {
+        let mut server = Server::default();
+        server.apply(&service(), &with(json!({"a": 1})), "git", true, NOW).expect("free place");
+        let shared = server.apply(&service(), &with(json!({"a": 1})), "other", true, NOW).expect("equal value");
+        assert_eq!(shared["metadata"]["resourceVersion"], "2");
+    }
+
+    #[test]
+    fn what_nobody_holds_is_not_tracked_until_an_apply_finds_it() {
+        let mut server = Server::default();
+        server.apply(&service(), &with(json!({"a": 1})), "git", true, NOW).expect("free place");
+        server.merge(&service(), None, &json!({"spec": {"a": null}}), "user").expect("there");
+        server.merge(&service(), None, &json!({"spec": {"a": 2}}), "user").expect("there");
+        assert!(server.held_by(&service(), "user").is_empty());
+        let refused = server.apply(&service(), &with(json!({"a": 1})), "git", false, NOW);
+        assert_eq!(refused.map_err(|r| r.code), Err(409));
+    }
+
+    #[test]
     fn a_forced_apply_of_gits_selector_wipes_a_key_that_another_manager_put_there() {
         let mut server = Server::default();
         server.apply(&service(), &with(json!({"selector": {"app": "web"}})), "git", true, NOW).expect("free place");
@@ -394,6 +416,15 @@ mod tests {
         server.change(&rollout, "user", |o| o["metadata"]["labels"] = json!({"x": "y"})).expect("there");
         let changed = server.change(&rollout, "user", |o| o["spec"]["a"] = json!(2)).expect("there");
         assert_eq!(changed["metadata"]["generation"], 2);
+    }
+
+    #[test]
+    fn a_deletion_that_is_asked_for_counts_as_a_generation() {
+        let mut server = Server::default();
+        let rollout = ObjectRef::new(ResourceType::ROLLOUT, "shop", "web");
+        let object = json!({"metadata": {"name": "web", "finalizers": ["x"]}, "spec": {}});
+        server.create(&rollout, &object, "me", NOW).expect("free");
+        assert_eq!(server.delete(&rollout, None, NOW).expect("there")["metadata"]["generation"], 2);
     }
 
     #[test]

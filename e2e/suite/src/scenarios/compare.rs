@@ -47,7 +47,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     name: "the_simulated_api_server_answers_as_the_real_one",
     tag: Tag::Wide,
     rules: &[],
-    limit: Duration::from_secs(120),
+    limit: Duration::from_mins(2),
     run: |stand| async move { compare(&stand).await }.boxed(),
 }];
 

@@ -109,12 +109,11 @@ fn write(dice: &mut Dice, sort: &Sort, marks: bool) -> Write {
         0..8 => create(dice, sort),
         8..48 => apply(dice, sort, marks),
         48..63 => edit(dice, sort),
-        63..80 => merge(dice, sort),
         80..92 if !sort.status.is_empty() => {
             let patch = nested(&picked(dice, &sort.status, 40), dice, true);
             Write::Status { patch: patch["status"].clone(), version: dice.which() }
         }
-        80..92 => merge(dice, sort),
+        63..92 => merge(dice, sort),
         _ => Write::Delete { uid: dice.which() },
     }
 }
