@@ -15,6 +15,7 @@
 //! origin       a repository, its developer, and the Application that follows it
 //! traefik      the router's own word: its API and its access log
 //! evidence     all that is needed to understand a failure, in one folder
+//! faults       ends of the controller at named points
 //! install      the product into the cluster, through its chart
 //! scenarios/   one file per family
 //! demo/        the main job, told as it happens
@@ -24,6 +25,7 @@ pub mod clone;
 pub mod cluster;
 pub mod demo;
 pub mod evidence;
+pub mod faults;
 pub mod generator;
 pub mod gitea;
 pub mod install;

@@ -10,6 +10,7 @@ mod canary;
 pub mod checks;
 #[cfg(feature = "compare")]
 mod compare;
+mod faults;
 pub mod rescue;
 mod sync;
 mod tutorial;
@@ -54,6 +55,7 @@ pub fn all() -> Vec<Scenario> {
         sync::SCENARIOS,
         tutorial::SCENARIOS,
         rescue::SCENARIOS,
+        faults::SCENARIOS,
         #[cfg(feature = "compare")]
         compare::SCENARIOS,
     ];
