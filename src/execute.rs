@@ -61,7 +61,7 @@ impl<A: Api> Executor<A> {
         if tenure.remaining().is_none() {
             return Err(WriteError::LostTenure);
         }
-        let action = self.faults.next(&key.resource.kind, why);
+        let action = self.faults.next(key, why);
         let outcome = match action {
             None => call().await,
             Some(Action::KillBefore) => self.faults.kill(),

@@ -6,11 +6,12 @@
 //! ```
 //!
 //! `kind` is that of the key that writes; `why` one of [`crate::core::plan::Why`], or `status`; `nth` counts from 1 (the
-//! default) over the writes of that kind and reason in this process. A plan is inert without its file.
+//! default) over the writes of that kind and reason in this process. With `namespace` only the writes of keys in it are
+//! counted, so that on a cluster with more on it the point is still one known write. A plan is inert without its file.
 
 use crate::cluster::{WriteError, Written};
+use crate::core::object::Key;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -57,6 +58,8 @@ impl TryFrom<String> for Action {
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     pub kind: String,
+    #[serde(default)]
+    pub namespace: Option<String>,
     pub why: String,
     #[serde(default = "first")]
     pub nth: u32,
@@ -65,6 +68,13 @@ pub struct Fault {
 
 fn first() -> u32 {
     1
+}
+
+impl Fault {
+    fn is_about(&self, key: &Key, why: &str) -> bool {
+        let here = self.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace);
+        here && self.kind == key.resource.kind && self.why == why
+    }
 }
 
 /// What ending the process means.
@@ -82,7 +92,8 @@ pub enum Kill {
 pub struct Faults {
     plan: Vec<Fault>,
     kill: Kill,
-    counts: Mutex<BTreeMap<(String, String), u32>>,
+    /// How many writes each line of the plan is about, so far.
+    counts: Mutex<Vec<u32>>,
 }
 
 /// A fault plan that cannot be used.
@@ -96,7 +107,8 @@ pub enum FaultPlanError {
 
 impl Faults {
     pub fn new(plan: Vec<Fault>, kill: Kill) -> Self {
-        Self { plan, kill, counts: Mutex::default() }
+        let counts = Mutex::new(vec![0; plan.len()]);
+        Self { plan, kill, counts }
     }
 
     /// Reads the plan of a real process.
@@ -111,21 +123,22 @@ impl Faults {
     }
 
     /// Counts a write, and says what shall happen to it.
-    pub(super) fn next(&self, kind: &str, why: &str) -> Option<Action> {
-        if self.plan.is_empty() {
-            return None;
-        }
+    pub(super) fn next(&self, key: &Key, why: &str) -> Option<Action> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry((kind.to_owned(), why.to_owned())).or_default();
-        *count += 1;
-        self.plan.iter().find(|f| f.kind == kind && f.why == why && f.nth == *count).map(|f| f.action)
+        let mut action = None;
+        for (fault, count) in self.plan.iter().zip(counts.iter_mut()).filter(|(fault, _)| fault.is_about(key, why)) {
+            *count += 1;
+            if *count == fault.nth {
+                action = action.or(Some(fault.action));
+            }
+        }
+        action
     }
 
     /// How many faults of the plan have had their turn.
     pub fn met(&self) -> usize {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let reached = |f: &&Fault| counts.get(&(f.kind.clone(), f.why.clone())).is_some_and(|n| *n >= f.nth);
-        self.plan.iter().filter(reached).count()
+        self.plan.iter().zip(counts.iter()).filter(|(fault, count)| **count >= fault.nth).count()
     }
 
     pub(super) fn kill(&self) -> Result<Written, WriteError> {
@@ -149,17 +162,32 @@ impl Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::object::ResourceType;
+
+    fn key(resource: ResourceType, namespace: &str) -> Key {
+        Key::new(resource, namespace, "web")
+    }
 
     #[test]
     fn the_nth_write_of_its_kind_and_reason_is_hit_and_no_other() {
         let text = r#"[{"kind": "Rollout", "why": "scale", "nth": 2, "action": "refuse"},
                        {"kind": "Rollout", "why": "status", "action": "delay-ms:50"}]"#;
         let faults = Faults::new(serde_json::from_str(text).unwrap(), Kill::Simulated);
-        assert_eq!(faults.next("Rollout", "scale"), None);
-        assert_eq!(faults.next("Application", "scale"), None);
-        assert_eq!(faults.next("Rollout", "scale"), Some(Action::Refuse));
-        assert_eq!(faults.next("Rollout", "scale"), None);
-        assert_eq!(faults.next("Rollout", "status"), Some(Action::Delay(Duration::from_millis(50))));
+        let rollout = key(ResourceType::ROLLOUT, "shop");
+        assert_eq!(faults.next(&rollout, "scale"), None);
+        assert_eq!(faults.next(&key(ResourceType::APPLICATION, "shop"), "scale"), None);
+        assert_eq!(faults.next(&rollout, "scale"), Some(Action::Refuse));
+        assert_eq!(faults.next(&rollout, "scale"), None);
+        assert_eq!(faults.next(&rollout, "status"), Some(Action::Delay(Duration::from_millis(50))));
+        assert_eq!(faults.met(), 2);
+    }
+
+    #[test]
+    fn writes_of_other_namespaces_are_not_counted_where_one_is_named() {
+        let text = r#"[{"kind": "Rollout", "namespace": "shop", "why": "scale", "action": "refuse"}]"#;
+        let faults = Faults::new(serde_json::from_str(text).unwrap(), Kill::Simulated);
+        assert_eq!(faults.next(&key(ResourceType::ROLLOUT, "other"), "scale"), None);
+        assert_eq!(faults.next(&key(ResourceType::ROLLOUT, "shop"), "scale"), Some(Action::Refuse));
     }
 
     #[test]

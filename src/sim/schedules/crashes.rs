@@ -65,7 +65,7 @@ fn survives(schedule: Schedule) {
     let mut met = 0;
     for (why, nth) in writes(&calm) {
         for action in [Action::KillBefore, Action::KillAfter, Action::LoseAnswer, Action::Refuse] {
-            let fault = Fault { kind: "Rollout".to_owned(), why: why.clone(), nth, action };
+            let fault = Fault { kind: "Rollout".to_owned(), namespace: None, why: why.clone(), nth, action };
             let shop = play(schedule, vec![fault]);
             met += usize::from(shop.run.fault_was_met());
             let (end, broken) = (shop.end(), shop.run.oracle.broken());
