@@ -4,12 +4,13 @@
 //! the scenario failed, the evidence is taken first.
 
 use crate::cluster::{ApiError, Cluster, Kind};
-use crate::generator::{Generator, Key, Load, Target};
+use crate::generator::{Generator, Key, Load, Record, Recording, Target};
 use crate::objects::{App, Revision};
 use crate::wait::{self, NotSeen};
 use serde_json::{Value, json};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a Rollout of a few pods may take to be complete on a busy node.
@@ -20,6 +21,8 @@ pub const SETTLE: Duration = Duration::from_secs(90);
 pub struct Stand {
     pub cluster: Cluster,
     pub app: App,
+    /// Of all requests that a scenario makes: it fails with its generators, and the evidence is taken afterwards.
+    recordings: Arc<Mutex<Vec<Recording>>>,
 }
 
 /// Six characters that a name may end in, different at each call.
@@ -55,7 +58,7 @@ impl Stand {
                 "name": app.namespace, "labels": {"app.kubernetes.io/part-of": "tidegate-e2e"}
             }}))
             .await?;
-        Ok(Self { cluster: cluster.clone(), app })
+        Ok(Self { cluster: cluster.clone(), app, recordings: Arc::default() })
     }
 
     /// Removes the namespace; does not wait until it is gone.
@@ -103,7 +106,22 @@ impl Stand {
     /// When it does not within [`SETTLE`].
     pub async fn traffic(&self, load: Load) -> anyhow::Result<Generator> {
         self.answering().await?;
-        Ok(Generator::start(self.target(), load))
+        Ok(self.requests(load))
+    }
+
+    /// Starts requests at once.
+    pub fn requests(&self, load: Load) -> Generator {
+        let generator = Generator::start(self.target(), load);
+        self.recordings.lock().unwrap_or_else(PoisonError::into_inner).push(generator.recording());
+        generator
+    }
+
+    /// All requests so far, whether their generator still runs or not; those of probes are not among them.
+    pub fn records(&self) -> Vec<Record> {
+        let recordings = self.recordings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut records: Vec<Record> = recordings.iter().flat_map(Recording::records).collect();
+        records.sort_by_key(|r| r.sent);
+        records
     }
 
     /// Waits on one object of the stand.

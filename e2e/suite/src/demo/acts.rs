@@ -48,7 +48,7 @@ pub(super) async fn all(
     let first = version_one(story, stand, plan.weights, &origin, figures).await?;
     tokio::time::sleep(Duration::from_millis(500)).await;
     let log = AccessLog::follow(&stand.cluster, &stand.app.host).await?;
-    let traffic = Generator::start(stand.target(), Load::STANDARD);
+    let traffic = stand.requests(Load::STANDARD);
     story.tell("requests run from here on: 8 keep-alive clients, and 40 a second on new connections");
     let chaos = Chaos::start(&stand.cluster, &options.install, plan.kills.clone());
 

@@ -99,6 +99,7 @@ pub async fn run(cluster: &Cluster, options: &Options) -> anyhow::Result<bool> {
 async fn keep_evidence(cluster: &Cluster, stand: &Stand, options: &Options, error: &str) {
     let folder: &Path = &options.evidence;
     if let Ok(mut evidence) = Evidence::in_folder(folder) {
+        evidence.requests(&stand.records());
         evidence.gather(cluster, stand.namespace(), &options.install.namespace, error).await;
         println!("{:>11}evidence in {}", "", folder.display());
     }

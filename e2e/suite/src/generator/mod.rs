@@ -58,6 +58,17 @@ const MOST_RECORDS: usize = 1_000_000;
 /// No run is longer.
 const LONGEST_RUN: Duration = Duration::from_secs(3600);
 
+/// What a generator has recorded; it can still be asked when the generator is gone.
+#[derive(Debug, Clone)]
+pub struct Recording(Arc<Shared>);
+
+impl Recording {
+    /// What was recorded so far, in the order of the answers.
+    pub fn records(&self) -> Vec<Record> {
+        self.0.records.lock().expect("no holder of this lock can panic").clone()
+    }
+}
+
 /// A running generator. Dropping it stops it.
 #[derive(Debug)]
 pub struct Generator {
@@ -108,9 +119,13 @@ impl Generator {
         Self { shared, tasks }
     }
 
+    pub fn recording(&self) -> Recording {
+        Recording(Arc::clone(&self.shared))
+    }
+
     /// What was recorded so far, in the order of the answers.
     pub fn records(&self) -> Vec<Record> {
-        self.shared.records.lock().expect("no holder of this lock can panic").clone()
+        self.recording().records()
     }
 
     /// Waits for the requests in flight and gives all records, in the order in which they were sent.

@@ -77,7 +77,7 @@ async fn shares(stand: &Stand, way: Way) -> anyhow::Result<()> {
     stand.answering().await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let log = AccessLog::follow(&stand.cluster, &stand.app.host).await?;
-    let traffic = crate::generator::Generator::start(stand.target(), Load::STANDARD);
+    let traffic = stand.requests(Load::STANDARD);
     traffic.more(200).await;
 
     // When version 2 is rolled out, then each step's share is what its weight says

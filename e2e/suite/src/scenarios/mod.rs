@@ -144,6 +144,7 @@ async fn one(
         Err(e) => {
             let folder = selection.evidence.join(scenario.name);
             if let Ok(mut evidence) = Evidence::in_folder(&folder) {
+                evidence.requests(&stand.records());
                 evidence.gather(cluster, stand.namespace(), &selection.product, &format!("{e:?}")).await;
             }
             Err(e.context(format!("evidence in {}", folder.display())))
