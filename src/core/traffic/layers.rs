@@ -8,6 +8,7 @@
 
 use super::Ownership;
 use super::root::Root;
+use super::rule::hosts_of;
 use super::siblings::{self, Sibling};
 use crate::core::rollout::spec::Shield;
 use crate::core::row::IngressRouteRow;
@@ -70,7 +71,7 @@ pub fn base_routes(
                 continue;
             }
             let written = &row.spec["routes"][index];
-            let hosts = siblings::hosts_of(&route.rule);
+            let hosts = hosts_of(&route.rule);
             let others: Vec<Sibling> = siblings::of_hosts(&hosts, rows, ingresses, &whose.uid);
             let priority = route.effective_priority();
             bases.push(BaseRoute {

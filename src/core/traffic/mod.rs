@@ -11,6 +11,7 @@ pub mod layers;
 pub mod live;
 pub mod names;
 pub mod root;
+mod rule;
 pub mod siblings;
 
 use serde_json::{Value, json};

@@ -2,8 +2,12 @@
 //!
 //! Two routers of the same priority are settled at random at each reload of Traefik (measured), so none of ours may tie with
 //! anybody's, and none may take what a more specific route of somebody else serves now.
+//!
+//! Of a route that another Rollout put around somebody's, only the rule that it stands for counts. What it leaves out itself
+//! would come back in what it leaves out of ours, twice as long with each pass of either Rollout.
 
 use super::ingress::path_rule;
+use super::rule::{first_group, may_match};
 use crate::core::row::{IngressRouteRow, IngressRow};
 use std::sync::Arc;
 
@@ -26,9 +30,14 @@ pub fn of_hosts(
 ) -> Vec<Sibling> {
     let mut siblings = Vec::new();
     for row in ingress_routes.iter().filter(|r| r.meta.owner.as_ref().is_none_or(|o| o.uid != ours)) {
-        for route in row.routes.iter().filter(|route| may_match(&route.rule, hosts)) {
-            let priority = route.effective_priority();
-            siblings.push(Sibling { rule: route.rule.clone(), lowest: priority, highest: priority });
+        let layer = row.meta.owner.as_ref().is_some_and(|owner| owner.kind == "Rollout");
+        for route in &row.routes {
+            let stands_for = if layer { first_group(&route.rule) } else { None };
+            let rule = stands_for.unwrap_or(&route.rule);
+            if may_match(rule, hosts) {
+                let priority = route.effective_priority();
+                siblings.push(Sibling { rule: rule.to_owned(), lowest: priority, highest: priority });
+            }
         }
     }
     for row in ingresses {
@@ -57,30 +66,10 @@ pub fn to_leave_out(siblings: &[Sibling], covered: &str, lowest: i64, highest: i
     rules
 }
 
-/// Hosts that a rule names.
-pub fn hosts_of(rule: &str) -> Vec<String> {
-    let mut hosts = Vec::new();
-    for part in rule.split("Host(").skip(1) {
-        let quoted = part.split(')').next().unwrap_or_default();
-        let names = quoted.split(',').map(|h| h.trim().trim_matches(['`', '"']).to_owned());
-        hosts.extend(names.filter(|h| !h.is_empty()));
-    }
-    hosts
-}
-
-/// False only when the rule surely is about other hosts.
-fn may_match(rule: &str, hosts: &[String]) -> bool {
-    let named = hosts_of(rule);
-    let exact = !named.is_empty() && !rule.contains("||") && !rule.contains('!') && !rule.contains("HostRegexp");
-    !exact
-        || hosts.is_empty()
-        || named.iter().any(|n| n.contains('*') || hosts.iter().any(|h| h.eq_ignore_ascii_case(n)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::row::{Meta, Route};
+    use crate::core::row::{Meta, Owner, Route};
 
     fn routes(rules: &[(&str, i64)]) -> Vec<Arc<IngressRouteRow>> {
         let routes = rules.iter().map(|(rule, priority)| Route {
@@ -100,6 +89,22 @@ mod tests {
         let rows = routes(&[("Host(`a.b`) && PathPrefix(`/x`)", 0), ("Host(`c.d`)", 0), ("PathPrefix(`/`)", 0)]);
         let found = of_hosts(&["a.b".into()], &rows, &[], "u");
         assert_eq!(found.iter().map(|s| s.lowest).collect::<Vec<_>>(), [31, 15]);
+    }
+
+    #[test]
+    fn the_shield_of_a_rollout_of_another_host_is_no_sibling() {
+        let rows = routes(&[("(Host(`c.d`) && PathPrefix(`/`)) && (Method(`GET`) || Method(`HEAD`))", 12)]);
+        assert_eq!(of_hosts(&["a.b".into()], &rows, &[], "u"), []);
+    }
+
+    #[test]
+    fn a_layer_of_another_rollout_counts_as_the_rule_that_it_stands_for() {
+        let mut rows = routes(&[("(Host(`a.b`) && PathPrefix(`/x`)) && !(Host(`a.b`) && PathPrefix(`/y`))", 12)]);
+        Arc::get_mut(&mut rows[0]).expect("one holder").meta.owner =
+            Some(Owner { kind: "Rollout".into(), name: "other".into(), uid: "v".into() });
+        let found = of_hosts(&["a.b".into()], &rows, &[], "u");
+        let rules: Vec<_> = found.iter().map(|s| s.rule.as_str()).collect();
+        assert_eq!(rules, ["Host(`a.b`) && PathPrefix(`/x`)"]);
     }
 
     #[test]
