@@ -28,7 +28,7 @@ impl Evidence {
         Ok(Self { folder: folder.to_owned(), missing: String::new() })
     }
 
-    fn keep(&mut self, name: &str, text: Result<String, impl std::fmt::Display>) {
+    fn keep(&mut self, name: &str, text: Result<impl AsRef<[u8]>, impl std::fmt::Display>) {
         let outcome = text
             .map_err(|e| e.to_string())
             .and_then(|text| std::fs::write(self.folder.join(name), text).map_err(|e| e.to_string()));
@@ -78,6 +78,11 @@ impl Evidence {
         if !self.missing.is_empty() {
             let _ = std::fs::write(self.folder.join("missing.txt"), &self.missing);
         }
+    }
+
+    /// Something that only the scenario knew how to get.
+    pub fn more(&mut self, name: &str, text: &str) {
+        self.keep(name, Ok::<_, String>(text));
     }
 
     /// Each request that was not a good answer, and the totals.

@@ -23,6 +23,7 @@ pub struct Stand {
     pub app: App,
     /// Of all requests that a scenario makes: it fails with its generators, and the evidence is taken afterwards.
     recordings: Arc<Mutex<Vec<Recording>>>,
+    notes: Arc<Mutex<Vec<(String, String)>>>,
 }
 
 /// Six characters that a name may end in, different at each call.
@@ -44,7 +45,9 @@ impl Stand {
     /// When the API server refuses.
     pub async fn new(cluster: &Cluster, scenario: &str) -> Result<Self, ApiError> {
         let unique = unique();
-        let namespace = format!("e2e-{}-{unique}", scenario.replace('_', "-").chars().take(40).collect::<String>());
+        let short: String = scenario.replace('_', "-").chars().take(40).collect();
+        // Traefik's names have no two hyphens in a row, and metrics are asked for by them.
+        let namespace = format!("e2e-{}-{unique}", short.trim_end_matches('-'));
         let app = App {
             host: format!("web-{unique}.localhost"),
             name: "web".to_owned(),
@@ -58,7 +61,7 @@ impl Stand {
                 "name": app.namespace, "labels": {"app.kubernetes.io/part-of": "tidegate-e2e"}
             }}))
             .await?;
-        Ok(Self { cluster: cluster.clone(), app, recordings: Arc::default() })
+        Ok(Self { cluster: cluster.clone(), app, recordings: Arc::default(), notes: Arc::default() })
     }
 
     /// Removes the namespace; does not wait until it is gone.
@@ -122,6 +125,16 @@ impl Stand {
         let mut records: Vec<Record> = recordings.iter().flat_map(Recording::records).collect();
         records.sort_by_key(|r| r.sent);
         records
+    }
+
+    /// Keeps something for the evidence that is gone when a failure is known.
+    pub fn note(&self, name: &str, text: String) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push((name.to_owned(), text));
+    }
+
+    /// What was kept, by the names of its files.
+    pub fn notes(&self) -> Vec<(String, String)> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits on one object of the stand.

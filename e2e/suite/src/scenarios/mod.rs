@@ -145,6 +145,7 @@ async fn one(
             let folder = selection.evidence.join(scenario.name);
             if let Ok(mut evidence) = Evidence::in_folder(&folder) {
                 evidence.requests(&stand.records());
+                stand.notes().iter().for_each(|(name, text)| evidence.more(name, text));
                 evidence.gather(cluster, stand.namespace(), &selection.product, &format!("{e:?}")).await;
             }
             Err(e.context(format!("evidence in {}", folder.display())))

@@ -3,12 +3,13 @@
 use super::checks;
 use super::{Scenario, Tag};
 use crate::cluster::Kind;
-use crate::generator::{Load, failures};
+use crate::generator::{Generator, Load, failures, share};
 use crate::objects::Revision;
 use crate::origin::{Origin, PATH};
 use crate::stand::{SETTLE, Stand};
 use anyhow::Context;
 use futures::FutureExt;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         tag: Tag::Core,
         rules: &["R1", "R10", "R15", "R21", "R26", "A8"],
         limit: Duration::from_secs(360),
-        run: |stand| async move { held_and_reverted(&stand, async || Ok(())).await }.boxed(),
+        run: |stand| async move { held_and_reverted(&stand).await }.boxed(),
     },
     Scenario {
         family: "rescue",
@@ -52,37 +53,83 @@ async fn first(stand: &Stand, origin: &Origin) -> anyhow::Result<String> {
     Ok(good)
 }
 
-/// The whole story; `before` is done when version 1 is good, before the bad one is pushed.
-pub(super) async fn held_and_reverted(
-    stand: &Stand,
-    before: impl AsyncFnOnce() -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let origin = Origin::new(stand).await?;
-    let good = first(stand, &origin).await?;
-    before().await?;
-    let traffic = stand.traffic(Load::STANDARD).await?;
+/// A bad version that takes itself back, told in parts so that something may happen between them.
+#[derive(Debug)]
+pub(super) struct Story {
+    pub origin: Origin,
+    good: String,
+    /// Hash of version 1.
+    stable: Value,
+}
 
-    // When a bad version is pushed
-    origin.write("web.yaml", &web(stand, Revision::failing("2", 0.3)))?;
-    let bad = origin.push(stand, "Web: version 2").await?;
+/// The bad version is on its way, under load.
+#[derive(Debug)]
+pub(super) struct Pushed {
+    traffic: Generator,
+    pub bad: String,
+}
 
-    // Then it is rejected, and git says good again by a commit of the controller
-    let application =
-        stand.application(Duration::from_secs(150), "Reverted", |s| s["rescue"]["phase"] == "Reverted").await?;
-    let rescue = &application["status"]["rescue"];
-    anyhow::ensure!(
-        rescue["bad"]["commit"] == bad.as_str() || rescue["rejected"].to_string().contains(&bad),
-        "the bad commit is not named: {rescue}"
-    );
-    reverted_cleanly(&origin, &good, &bad).await?;
+impl Story {
+    /// Version 1 from git, good and Healthy.
+    pub(super) async fn begin(stand: &Stand) -> anyhow::Result<Self> {
+        let origin = Origin::new(stand).await?;
+        let good = first(stand, &origin).await?;
+        let stable = stand.healthy().await?["status"]["stableRS"].clone();
+        Ok(Self { origin, good, stable })
+    }
 
-    // ... and the Rollout is Healthy with version 1, nobody but the canary's users saw anything
-    stand.healthy().await?;
-    traffic.more(300).await;
-    let tip = origin.copy.tip("HEAD").await?;
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    anyhow::ensure!(origin.copy.pull().await? == tip, "another commit came after the revert");
-    checks::no_failures(&failures(&traffic.stop().await, |version| version == "2"))
+    pub(super) async fn push_bad(&self, stand: &Stand) -> anyhow::Result<Pushed> {
+        let traffic = stand.traffic(Load::STANDARD).await?;
+        self.origin.write("web.yaml", &web(stand, Revision::failing("2", 0.3)))?;
+        let bad = self.origin.push(stand, "Web: version 2").await?;
+        Ok(Pushed { traffic, bad })
+    }
+
+    /// The end that it has to have, whatever happened on the way.
+    pub(super) async fn ends_well(&self, stand: &Stand, pushed: Pushed) -> anyhow::Result<()> {
+        let (Self { origin, good, stable }, Pushed { traffic, bad }) = (self, pushed);
+
+        // It is rejected, and git says good again by a commit of the controller
+        let application = stand.application(LONGEST, "Reverted", |s| s["rescue"]["phase"] == "Reverted").await?;
+        let rescue = &application["status"]["rescue"];
+        anyhow::ensure!(
+            rescue["bad"]["commit"] == bad.as_str() || rescue["rejected"].to_string().contains(&bad),
+            "the bad commit is not named: {rescue}"
+        );
+        let tip = reverted_cleanly(origin, good, &bad).await?;
+        stand.applied(&tip).await?;
+
+        // ... and the Rollout is Healthy with version 1, and remembers that version 2 was aborted
+        let rollout = stand.healthy().await?;
+        let status = &rollout["status"];
+        anyhow::ensure!(
+            status["stableRS"] == *stable && status["currentPodHash"] == *stable,
+            "version 1 had the hash {stable}: {}",
+            crate::wait::glance(&rollout)
+        );
+        let aborted = status["aborted"].as_array().and_then(|aborted| aborted.last());
+        anyhow::ensure!(
+            aborted.is_some_and(|a| a["class"] == "Analysis"),
+            "no abort by analysis: {}",
+            status["aborted"]
+        );
+
+        // ... nobody gets version 2 any more, and nobody but its users saw anything
+        let from = Timestamp::now();
+        traffic.more(300).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        anyhow::ensure!(origin.copy.pull().await? == tip, "another commit came after the revert");
+        let records = traffic.stop().await;
+        let after = share(records.iter().filter(|r| r.sent >= from), "2");
+        anyhow::ensure!(after.of_version == 0 && after.requests > 0, "taken back, but version 2 answers: {after:?}");
+        checks::no_failures(&failures(&records, |version| version == "2"))
+    }
+}
+
+async fn held_and_reverted(stand: &Stand) -> anyhow::Result<()> {
+    let story = Story::begin(stand).await?;
+    let pushed = story.push_bad(stand).await?;
+    story.ends_well(stand, pushed).await
 }
 
 /// Exactly one commit after `bad`; the Application's directory is as in `good`, all others as before; the repository is sound.
