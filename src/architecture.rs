@@ -40,6 +40,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "cli",
         &[
             "api",
+            "clock",
             "cluster",
             "core",
             "git",

@@ -1,14 +1,14 @@
 //! The one binary of Tidegate.
 
-use clap::Parser;
 use std::process::ExitCode;
+use tidegate::cli::{Cli, code_of};
 
 fn main() -> ExitCode {
-    match tidegate::cli::Cli::parse().run() {
-        Ok(()) => ExitCode::SUCCESS,
+    match Cli::read().run() {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("tidegate: {error:#}");
-            ExitCode::FAILURE
+            code_of(&error)
         }
     }
 }

@@ -263,9 +263,19 @@ fn listed(listing: &str, unpacked: &str) -> Option<BTreeMap<String, PathBuf>> {
     Some(found)
 }
 
+fn target() -> String {
+    format!("{}-unknown-linux-musl", std::env::consts::ARCH)
+}
+
+/// Where the build of the product leaves its program, which runs on this machine too.
+pub fn product_binary() -> PathBuf {
+    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| cache::checkout().join("target"), PathBuf::from);
+    folder.join(target()).join("image/tidegate")
+}
+
 /// The product: one static program, the machine's root certificates, nobody's user.
 pub fn product(cache: &Cache) -> Result<Named> {
-    let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    let target = target();
     let what = "building tidegate";
     let step = say::Step::begin(what, "about 6 min cold on two cores, seconds when little changed");
     let log = cache.logs().join("build-tidegate.log");
@@ -277,8 +287,7 @@ pub fn product(cache: &Cache) -> Result<Named> {
     process::logged(what, &mut cargo, &log)
         .map_err(|f| f.remedy(format!("if the target is missing: rustup target add {target}")))?;
     step.done();
-    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| cache::checkout().join("target"), PathBuf::from);
-    let binary = folder.join(&target).join("image/tidegate");
+    let binary = product_binary();
     let bytes = fs::read(&binary).doing(|| format!("reading {}", binary.display()))?;
     let hash = hex(&Sha256::digest(&bytes));
     let start = Start { entrypoint: &["/tidegate"], user: NONROOT, env: &["PATH=/"], folder: "/" };

@@ -133,9 +133,14 @@ impl Cluster {
 
     /// Server-side apply of the object, taking over what others own.
     pub async fn apply(&self, object: &Value) -> Outcome<Value> {
+        self.apply_as(object, MANAGER).await
+    }
+
+    /// The same, as another field manager.
+    pub async fn apply_as(&self, object: &Value, manager: &str) -> Outcome<Value> {
         let kind = known(object)?;
         let path = format!(
-            "{}?force=true&fieldManager={MANAGER}",
+            "{}?force=true&fieldManager={manager}",
             kind.path(metadata(object, "namespace"), metadata(object, "name"))
         );
         self.json(Method::PATCH, &path, "application/apply-patch+yaml", object).await

@@ -8,6 +8,7 @@ mod analysis;
 pub mod bluegreen;
 mod canary;
 pub mod checks;
+mod cli;
 #[cfg(feature = "compare")]
 mod compare;
 mod faults;
@@ -55,6 +56,7 @@ pub fn all() -> Vec<Scenario> {
         sync::SCENARIOS,
         tutorial::SCENARIOS,
         rescue::SCENARIOS,
+        cli::SCENARIOS,
         faults::SCENARIOS,
         #[cfg(feature = "compare")]
         compare::SCENARIOS,
