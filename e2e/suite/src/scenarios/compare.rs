@@ -211,7 +211,7 @@ async fn define(cluster: &Cluster) -> anyhow::Result<()> {
             Err(e) if e.code == 409 => {}
             other => drop(other?),
         }
-        let established = |crd: &Value| wait::condition(crd, "Established", "True").map(|_| ());
+        let established = |crd: &Value| wait::condition(crd, "Established", "True");
         let place = (Kind::CRD, "", copy["metadata"]["name"].as_str().unwrap_or_default());
         wait::until(cluster, place, Duration::from_secs(20), "established", established).await?;
     }

@@ -62,12 +62,12 @@ fn always<const N: usize>(at: &[&'static str], values: [Value; N]) -> Field {
     Field { always: true, ..some(at, values) }
 }
 
-/// Fields that all kinds have.
+/// Fields that all kinds have. No label or annotation is one by which the product, which may run here, knows what is its own.
 fn metadata() -> Vec<Field> {
     vec![
         anchor(&["metadata", "labels", "a"], [json!("1"), json!("2")]),
-        some(&["metadata", "labels", "tidegate.dev/rollout"], [json!("web"), json!("other")]),
-        some(&["metadata", "annotations", "tidegate.dev/note"], [json!("x"), json!("y"), json!("")]),
+        some(&["metadata", "labels", "compare.tidegate.dev/mark"], [json!("web"), json!("other")]),
+        some(&["metadata", "annotations", "compare.tidegate.dev/note"], [json!("x"), json!("y"), json!("")]),
         anchor(&["metadata", "annotations", "b"], [json!("x")]),
         some(&["metadata", "finalizers"], [json!(["tidegate.dev/kept"])]),
     ]
