@@ -245,15 +245,15 @@ Strategy    canary, 1/3 steps done, now: pause until promoted
 Weight      20 set, 20 live
 Pods        2 wanted, 3 available
 
-NAME                 KIND         STATE              AGE  INFO
-├─ revision 2        Revision     current                 app:2
-│  ├─ web-new        ReplicaSet   Healthy            5m   1/1 available
-│  │  └─ web-new-c   Pod          Running            5m   1/1 ready
-│  └─ web-new-2-0    AnalysisRun  Running            3m   errors: 3 of 4 good, 1 failed
-└─ revision 1        Revision     stable, last good       app:1
-   └─ web-old        ReplicaSet   Healthy            16m  2/2 available
-      ├─ web-old-a   Pod          Running            5m   1/1 ready
-      └─ web-old-b   Pod          Running            5m   1/1 ready
+NAME                KIND         STATE              AGE  INFO
+├─ revision 2       Revision     current                 app:2
+│  ├─ web-new       ReplicaSet   Healthy            5m   1/1 available
+│  │  └─ web-new-c  Pod          Running            5m   1/1 ready
+│  └─ web-new-2-0   AnalysisRun  Running            3m   errors: 3 of 4 good, 1 failed
+└─ revision 1       Revision     stable, last good       app:1
+   └─ web-old       ReplicaSet   Healthy            16m  2/2 available
+      ├─ web-old-a  Pod          Running            5m   1/1 ready
+      └─ web-old-b  Pod          Running            5m   1/1 ready
 ";
         assert_eq!(shown(&sample::paused(), false), golden);
     }

@@ -18,7 +18,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "a_release_is_led_from_the_command_line_and_exit_codes_tell_its_end",
         tag: Tag::Wide,
         rules: &["A9", "A12"],
-        limit: Duration::from_secs(420),
+        limit: Duration::from_mins(7),
         run: |stand| async move { release(&stand).await }.boxed(),
     },
     Scenario {
@@ -26,7 +26,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "what_cannot_be_done_from_the_command_line_is_refused_by_name",
         tag: Tag::Wide,
         rules: &[],
-        limit: Duration::from_secs(240),
+        limit: Duration::from_mins(4),
         run: |stand| async move { refused(&stand).await }.boxed(),
     },
 ];
