@@ -366,11 +366,13 @@ mod tests {
     #[test]
     fn what_nobody_holds_is_not_tracked_until_an_apply_finds_it() {
         let mut server = Server::default();
-        server.apply(&service(), &with(json!({"a": 1})), "git", true, NOW).expect("free place");
-        server.merge(&service(), None, &json!({"spec": {"a": null}}), "user").expect("there");
-        server.merge(&service(), None, &json!({"spec": {"a": 2}}), "user").expect("there");
-        assert!(server.held_by(&service(), "user").is_empty());
-        let refused = server.apply(&service(), &with(json!({"a": 1})), "git", false, NOW);
+        let secret = ObjectRef::new(ResourceType::SECRET, "shop", "web");
+        let data = |value: Value| json!({"data": {"a": value}});
+        server.apply(&secret, &data(json!("1")), "git", true, NOW).expect("free place");
+        server.merge(&secret, None, &data(Value::Null), "user").expect("there");
+        server.merge(&secret, None, &data(json!("2")), "user").expect("there");
+        assert!(server.held_by(&secret, "user").is_empty());
+        let refused = server.apply(&secret, &data(json!("1")), "git", false, NOW);
         assert_eq!(refused.map_err(|r| r.code), Err(409));
     }
 
