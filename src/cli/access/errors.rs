@@ -58,7 +58,7 @@ pub(super) fn near(wanted: &str, names: &[String]) -> String {
     if names.is_empty() {
         return "this namespace has no Rollouts; look in another one with --namespace".to_owned();
     }
-    let mut close: Vec<(f64, &String)> = names.iter().map(|name| (strsim::jaro_winkler(wanted, name), name)).collect();
+    let mut close: Vec<(f64, &String)> = names.iter().map(|name| (nearness(wanted, name), name)).collect();
     close.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
     let likely: Vec<&str> = close.iter().filter(|(nearness, _)| *nearness > 0.7).map(|(_, n)| n.as_str()).collect();
     if likely.is_empty() {
@@ -67,6 +67,13 @@ pub(super) fn near(wanted: &str, names: &[String]) -> String {
         return format!("there are: {}{more}", some.join(", "));
     }
     format!("did you mean {}?", likely.into_iter().take(SHOWN).collect::<Vec<_>>().join(", "))
+}
+
+/// 0 to 1. A common beginning is near (`shop` to `shop-api`), and so are letters that changed places (`wbe` to `web`).
+fn nearness(a: &str, b: &str) -> f64 {
+    // Two letters swapped in a name of three are a third of it.
+    let typed = if strsim::normalized_damerau_levenshtein(a, b) > 0.6 { 1.0 } else { 0.0 };
+    strsim::jaro_winkler(a, b).max(typed)
 }
 
 #[cfg(test)]
@@ -80,9 +87,11 @@ mod tests {
             ("shpo", "did you mean shop, shop-api?"),
             ("zzz", "there are: billing, shop, shop-api"),
             ("biling", "did you mean billing?"),
+            ("hsop", "did you mean shop, shop-api?"),
         ] {
             assert_eq!(near(wanted, &names), text);
         }
+        assert_eq!(near("wbe", &["web".to_owned()]), "did you mean web?");
         assert!(near("x", &[]).contains("no Rollouts"));
     }
 }
