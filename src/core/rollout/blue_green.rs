@@ -1,10 +1,10 @@
 //! The blueGreen strategy: two full sets of pods, and a Service that moves from one to the other.
 
-use super::canary::point;
 use super::facts::pods;
 use super::pass::{Pass, Phase};
 use super::routing::{check_selectors, missing_service};
 use super::runs::Place;
+use super::shares::point;
 use super::spec::{AfterAbort, BlueGreen, Promotion};
 use crate::api::{BlueGreenStatus, TrafficObjects, TrafficStatus};
 use crate::core::scalar::Span;

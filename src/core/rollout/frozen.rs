@@ -1,9 +1,9 @@
 //! A spec that cannot be read freezes steps, and nothing else: abort, the guard and the way back go on, with the names that
 //! were applied last.
 
-use super::canary;
 use super::pass::{Pass, Phase};
 use super::routing::Routing;
+use super::shares;
 use super::spec::{AfterAbort, Canary, DeadlineAbort, RunHistory, Spec, Strategy, Threshold};
 use crate::core::refusal::Refusal;
 use crate::core::row::RolloutRow;
@@ -57,13 +57,13 @@ pub(super) fn decide(pass: &mut Pass<'_>, refusals: Vec<Refusal>) {
         let stable = pass.stable();
         if let Some(row) = active.filter(|_| pass.phase() == Phase::Aborted && f.available(&stable) > 0) {
             pass.urgent = true;
-            canary::point(pass, row, Some(&stable));
+            shares::point(pass, row, Some(&stable));
         }
     } else if let Some(mut routing) = Routing::applied(f, Span::from_secs(15)) {
         routing.leaving = false;
         routing.verify(pass, false);
-        let weight = canary::desired_weight(pass, &strategy, &routing);
-        canary::direct(pass, &strategy, &routing, weight);
+        let weight = shares::desired_weight(pass, &strategy, &routing);
+        shares::direct(pass, &strategy, &routing, weight);
         if let Some(traffic) = &mut pass.next.traffic {
             traffic.way = f.seen.traffic.as_ref().and_then(|t| t.way.clone());
             traffic.objects = f.seen.traffic.as_ref().and_then(|t| t.objects.clone());

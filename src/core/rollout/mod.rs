@@ -22,8 +22,10 @@ mod pass;
 pub mod revisions;
 mod routing;
 mod runs;
+mod shares;
 mod sizes;
 pub mod spec;
+mod steps;
 #[cfg(test)]
 mod tests;
 
