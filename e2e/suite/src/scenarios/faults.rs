@@ -87,10 +87,11 @@ struct Point {
     left: fn(&Left) -> bool,
 }
 
+// The ReplicaSet is made in its size: the writes of `scale` come after the abort.
 const SCALING: Point = Point {
-    kill: Kill { kind: "Rollout", why: "scale", nth: 1, after: true, heir: Heir::Kubelet },
-    leaves: "a canary of some size without a share",
-    left: |l| l.canary_size > 0 && l.written == 0 && l.status()["traffic"]["want"]["canary"] != 20,
+    kill: Kill { kind: "Rollout", why: "new-revision", nth: 1, after: true, heir: Heir::Kubelet },
+    leaves: "a canary of some size without a share, and neither run nor abort yet",
+    left: |l| l.canary_size > 0 && l.written == 0 && l.run.is_null() && l.status()["abort"] != true,
 };
 const WRITTEN: Point = Point {
     kill: Kill { kind: "Rollout", why: "raise-weight", nth: 1, after: true, heir: Heir::Replica },
