@@ -4,14 +4,13 @@
 //! Only with `CI=true`, on a machine that is thrown away, may [`install`] call the package manager.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::cache::Cache;
 use crate::cgroup::Layout;
 use crate::debian::Unpacked;
 use crate::failure::{Failure, Result};
-use crate::{process, say};
+use crate::{process, rust, say};
 
 /// What the programs, images and one cluster take: 4 GB of programs, images and packages, 1 GB a cluster, the rest Go's and
 /// cargo's own caches of a cold build.
@@ -225,7 +224,9 @@ fn tools(cache: &Cache) -> Vec<Item> {
     let pip = quiet(Command::new("python3").args(["-m", "pip", "--version"])).map(|()| "works".to_owned());
     items.push(item("pip", pip, "apt-get install python3-pip (Traefik comes as a wheel)", Some("python3-pip")));
     items.push(go());
-    items.push(musl());
+    let target = rust::target();
+    let remedy = format!("rustup target add {target}");
+    items.push(item(&format!("rust target {target}"), rust::found(cache), &remedy, None));
     let marks = [".libseccomp", ".nftables", ".nginx"];
     let found = if marks.iter().all(|m| cache.debian().join(m).exists()) {
         Ok("unpacked in the cache".to_owned())
@@ -253,16 +254,6 @@ fn go() -> Item {
 fn go_version(text: &str) -> Option<(u32, u32, u32)> {
     let mut parts = text.trim().strip_prefix("go")?.split(['.', '-', ' ']).map(str::parse);
     Some((parts.next()?.ok()?, parts.next()?.ok()?, parts.next().and_then(std::result::Result::ok).unwrap_or(0)))
-}
-
-fn musl() -> Item {
-    let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
-    let folder =
-        process::output("asking rustc", Command::new("rustc").args(["--print", "target-libdir", "--target", &target]))
-            .unwrap_or_default();
-    let found =
-        if Path::new(folder.trim()).is_dir() { Ok("installed".to_owned()) } else { Err("not installed".to_owned()) };
-    item(&format!("rust target {target}"), found, &format!("rustup target add {target}"), None)
 }
 
 fn disk(cache: &Cache) -> Item {

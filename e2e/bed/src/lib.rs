@@ -22,6 +22,7 @@ pub mod manifests;
 pub mod node;
 pub mod process;
 pub mod programs;
+pub mod rust;
 pub mod say;
 pub mod template;
 pub mod verify;

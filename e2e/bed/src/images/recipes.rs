@@ -14,7 +14,7 @@ use crate::cache::{self, Cache};
 use crate::debian::Unpacked;
 use crate::failure::{Doing, Failure, Result};
 use crate::programs::{self, Program};
-use crate::{process, say};
+use crate::{process, rust, say};
 
 /// Changes when the way in which images are made changes.
 const EDITION: &str = "3";
@@ -263,29 +263,24 @@ fn listed(listing: &str, unpacked: &str) -> Option<BTreeMap<String, PathBuf>> {
     Some(found)
 }
 
-fn target() -> String {
-    format!("{}-unknown-linux-musl", std::env::consts::ARCH)
-}
-
 /// Where the build of the product leaves its program, which runs on this machine too.
 pub fn product_binary() -> PathBuf {
     let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| cache::checkout().join("target"), PathBuf::from);
-    folder.join(target()).join("image/tidegate")
+    folder.join(rust::target()).join("image/tidegate")
 }
 
 /// The product: one static program, the machine's root certificates, nobody's user.
 pub fn product(cache: &Cache) -> Result<Named> {
-    let target = target();
+    let target = rust::target();
+    let mut cargo = rust::cargo(cache)?;
     let what = "building tidegate";
     let step = say::Step::begin(what, "about 6 min cold on two cores, seconds when little changed");
     let log = cache.logs().join("build-tidegate.log");
     let under = target.replace('-', "_");
-    let mut cargo = Command::new("cargo");
     cargo.current_dir(cache::checkout()).args(["build", "--profile", "image", "--target", &target, "-p", "tidegate"]);
     // ring's C needs no libc but the compiler's default fortification calls glibc's; so any cc will do, without musl's own.
     cargo.env(format!("CC_{under}"), "cc").env(format!("CFLAGS_{under}"), "-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=0");
-    process::logged(what, &mut cargo, &log)
-        .map_err(|f| f.remedy(format!("if the target is missing: rustup target add {target}")))?;
+    process::logged(what, &mut cargo, &log)?;
     step.done();
     let binary = product_binary();
     let bytes = fs::read(&binary).doing(|| format!("reading {}", binary.display()))?;
