@@ -6,25 +6,28 @@
 //! that is still on its way. Clocks of machines are compared nowhere.
 
 use super::client::{Client, Mode};
+use super::watch;
 use super::write::WriteError;
 use crate::core::object::ResourceType;
 use crate::core::plan::Actor;
+use futures::StreamExt;
+use kube::runtime::watcher::watch_object;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// A lease that was not renewed for so long may be taken. Upstream controllers have the same.
-const DURATION: Duration = Duration::from_secs(15);
+/// A lease that was not renewed for so long may be taken: a leader that died is followed, and an abort carried out, within 10 s.
+const DURATION: Duration = Duration::from_secs(8);
 /// How long one renewal allows writing.
-const TENURE: Duration = Duration::from_secs(10);
-/// Time between renewals, and between looks at a lease that another one holds.
-const PERIOD: Duration = Duration::from_secs(2);
-/// Time until a failed renewal is tried anew.
+const TENURE: Duration = Duration::from_secs(5);
+/// Time between renewals.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Time until a failed renewal, or a failed attempt to take the lease, is tried anew.
 const RETRY: Duration = Duration::from_millis(500);
-/// A renewal that takes longer is tried anew.
-const CALL: Duration = Duration::from_secs(4);
+/// A call about the lease that takes longer is tried anew.
+const CALL: Duration = Duration::from_secs(2);
 
 /// The right to write, until it runs out.
 #[derive(Debug, Clone)]
@@ -89,23 +92,84 @@ pub enum Ended {
     NotRenewed(String),
 }
 
+/// The lease as it was seen by one that waits for it.
+#[derive(Debug)]
+struct Seen {
+    /// `None`: there is none.
+    lease: Option<Value>,
+    /// Since when it is like this, by this process's own clock.
+    since: Instant,
+}
+
+impl Seen {
+    /// Takes in what was read or watched; only another version than before starts the time anew.
+    fn note(seen: &mut Option<Self>, lease: Option<Value>) {
+        let version = |lease: Option<&Value>| lease.map(|l| l["metadata"]["resourceVersion"].clone());
+        let known = seen.as_ref().is_some_and(|s| version(s.lease.as_ref()) == version(lease.as_ref()));
+        if !known {
+            *seen = Some(Self { lease, since: Instant::now() });
+        }
+    }
+
+    /// When `identity` may take it.
+    fn free_at(&self, identity: &str) -> Instant {
+        let Some(lease) = &self.lease else { return self.since };
+        let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
+        if holder.is_empty() || holder == identity {
+            return self.since;
+        }
+        let duration = lease["spec"]["leaseDurationSeconds"].as_u64().map_or(DURATION, Duration::from_secs);
+        self.since + duration
+    }
+}
+
+/// At this moment; never without one.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Candidate {
     /// Waits until this process leads. Ends with `None` on shutdown.
+    ///
+    /// The lease is watched: one that was released is taken at once, and one that runs out when it has been seen unchanged for
+    /// its duration.
     pub async fn acquire(&self, shutdown: &CancellationToken) -> Option<Tenure> {
-        let mut seen: Option<(String, Instant)> = None;
+        let api = watch::api(&self.client, &ResourceType::LEASE, Some(&self.namespace));
+        let mut changes = std::pin::pin!(watch_object(api, &self.name));
+        let mut seen: Option<Seen> = None;
         loop {
-            let began = Instant::now();
-            match self.try_acquire(&mut seen).await {
-                Ok(true) => {
-                    tracing::info!(lease = %self.name, identity = %self.identity, "this process leads");
-                    return Some(Tenure::new(began + TENURE));
-                }
-                Ok(false) => {}
-                Err(error) => tracing::warn!(lease = %self.name, %error, "the lease cannot be read or taken"),
-            }
+            let free = seen.as_ref().map(|s| s.free_at(&self.identity));
             tokio::select! {
                 () = shutdown.cancelled() => return None,
-                () = tokio::time::sleep(PERIOD) => {}
+                change = changes.next() => match change {
+                    Some(Ok(lease)) => Seen::note(&mut seen, lease.map(watch::to_value)),
+                    other => {
+                        let error = other.and_then(Result::err).map_or_else(|| "the watch ended".to_owned(), |e| e.to_string());
+                        tracing::warn!(lease = %self.name, %error, "the lease cannot be watched");
+                        tokio::time::sleep(RETRY).await;
+                    }
+                },
+                () = at(free) => {
+                    let began = Instant::now();
+                    match self.take(seen.as_ref().and_then(|s| s.lease.clone())).await {
+                        Ok(()) => {
+                            tracing::info!(lease = %self.name, identity = %self.identity, "this process leads");
+                            return Some(Tenure::new(began + TENURE));
+                        }
+                        Err(WriteError::Exists(_) | WriteError::Conflict(_)) => {}
+                        Err(error) => {
+                            tracing::warn!(lease = %self.name, %error, "the lease cannot be taken");
+                            tokio::time::sleep(RETRY).await;
+                        }
+                    }
+                    // Who was faster may be unknown to a watch that stands still.
+                    if let Ok(lease) = self.read().await {
+                        Seen::note(&mut seen, lease);
+                    }
+                }
             }
         }
     }
@@ -149,41 +213,22 @@ impl Candidate {
         self.client.get(&ResourceType::LEASE, &self.namespace, &self.name, &Actor::Controller).await
     }
 
-    /// Whether the lease is ours now. `seen`: the version that was last seen, and since when.
-    async fn try_acquire(&self, seen: &mut Option<(String, Instant)>) -> Result<bool, WriteError> {
-        let Some(mut lease) = self.read().await? else {
-            let lease = self.lease(0);
-            let client = &self.client;
-            return match client.create(&ResourceType::LEASE, &lease, &Actor::Controller, Mode::Write, CALL).await {
-                Ok(_) => Ok(true),
-                Err(WriteError::Exists(_)) => Ok(false),
-                Err(error) => Err(error),
-            };
+    /// Makes the lease ours, if it is still as it was seen; `None`: there was none.
+    async fn take(&self, seen: Option<Value>) -> Result<(), WriteError> {
+        let Some(mut lease) = seen else {
+            let (client, lease) = (&self.client, self.lease(0));
+            return client
+                .create(&ResourceType::LEASE, &lease, &Actor::Controller, Mode::Write, CALL)
+                .await
+                .map(|_| ());
         };
         let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned();
-        let version = lease["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
         if !holder.is_empty() && holder != self.identity {
-            let duration = lease["spec"]["leaseDurationSeconds"].as_u64().map_or(DURATION, Duration::from_secs);
-            match seen {
-                Some((last, since)) if *last == version => {
-                    if since.elapsed() < duration {
-                        return Ok(false);
-                    }
-                }
-                _ => {
-                    *seen = Some((version, Instant::now()));
-                    return Ok(false);
-                }
-            }
             tracing::warn!(lease = %self.name, %holder, "the lease was not renewed by its holder and is taken");
         }
         let transitions = lease["spec"]["leaseTransitions"].as_u64().unwrap_or(0) + u64::from(holder != self.identity);
         lease["spec"] = self.lease(transitions)["spec"].take();
-        match self.client.replace(&ResourceType::LEASE, &lease, CALL).await {
-            Ok(_) => Ok(true),
-            Err(WriteError::Conflict(_)) => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.client.replace(&ResourceType::LEASE, &lease, CALL).await.map(|_| ())
     }
 
     /// `Some` names another holder. `held` is the lease as it was last written, so that a renewal is one call.
@@ -254,7 +299,29 @@ mod tests {
         assert!(tenure.remaining().is_some_and(|left| left <= Duration::from_millis(20)));
         std::thread::sleep(Duration::from_millis(25));
         assert_eq!(tenure.remaining(), None);
-        const { assert!(TENURE.as_secs() + 4 < DURATION.as_secs()) };
+        // Room for a call whose answer was given up when the tenure ended.
+        const { assert!(TENURE.as_secs() + CALL.as_secs() < DURATION.as_secs()) };
+    }
+
+    fn lease(holder: &str, version: &str) -> Value {
+        json!({"metadata": {"resourceVersion": version},
+               "spec": {"holderIdentity": holder, "leaseDurationSeconds": 8}})
+    }
+
+    #[test]
+    fn l1_a_lease_is_free_when_it_was_seen_unchanged_for_its_duration_or_is_nobodys() {
+        let mut seen = None;
+        Seen::note(&mut seen, Some(lease("other", "1")));
+        let first = seen.as_ref().expect("noted").since;
+        Seen::note(&mut seen, Some(lease("other", "1")));
+        let free = |seen: &Option<Seen>| seen.as_ref().expect("noted").free_at("me");
+        assert_eq!(free(&seen), first + Duration::from_secs(8), "the same version does not start the time anew");
+        Seen::note(&mut seen, Some(lease("other", "2")));
+        assert!(free(&seen) > first + Duration::from_secs(8), "a renewal does");
+        for free_now in [Some(lease("", "3")), Some(lease("me", "4")), None] {
+            Seen::note(&mut seen, free_now);
+            assert_eq!(free(&seen), seen.as_ref().expect("noted").since);
+        }
     }
 
     #[test]
