@@ -6,8 +6,9 @@
 
 use crate::cluster::{Cluster, Kind};
 use crate::install::{NAMESPACE, RELEASE};
-use crate::wait;
+use crate::{signal, wait};
 use anyhow::Context;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -63,10 +64,21 @@ impl Armed {
     /// # Errors
     /// When the API server refuses, or the pod does not come to lead.
     pub async fn new(cluster: &Cluster, namespace: &str, kill: Kill) -> anyhow::Result<Self> {
+        Self::with(cluster, kill.heir, &kill.plan(namespace)).await
+    }
+
+    /// The same without a plan: who wants its end brings it about.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub async fn to_lead(cluster: &Cluster) -> anyhow::Result<Self> {
+        Self::with(cluster, Heir::Replica, &json!([])).await
+    }
+
+    async fn with(cluster: &Cluster, heir: Heir, plan: &Value) -> anyhow::Result<Self> {
         let deployment = cluster.get(Kind::DEPLOYMENT, NAMESPACE, RELEASE).await?.context("no controller installed")?;
-        let armed =
-            Self { cluster: cluster.clone(), heir: kill.heir, replicas: deployment["spec"]["replicas"].clone() };
-        match armed.lead(&deployment, &kill.plan(namespace)).await {
+        let armed = Self { cluster: cluster.clone(), heir, replicas: deployment["spec"]["replicas"].clone() };
+        match armed.lead(&deployment, plan).await {
             Ok(()) => Ok(armed),
             Err(error) => {
                 armed.disarm().await?;
@@ -140,6 +152,32 @@ impl Armed {
         Ok(())
     }
 
+    /// The pod, for a wait on it.
+    pub fn pod(&self) -> (Kind, &'static str, &'static str) {
+        (Kind::POD, NAMESPACE, ARMED)
+    }
+
+    /// Whether this is its name, or one that the process in it has in a Lease.
+    pub fn is(&self, name: &str) -> bool {
+        name.starts_with(ARMED)
+    }
+
+    /// Ends it as pods are ended; does not wait for it.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn delete(&self) -> anyhow::Result<()> {
+        Ok(self.cluster.delete(Kind::POD, NAMESPACE, ARMED).await?)
+    }
+
+    /// Sends its process a signal.
+    ///
+    /// # Errors
+    /// As [`signal::send`].
+    pub async fn signal(&self, what: Signal) -> anyhow::Result<()> {
+        signal::send(&self.cluster, NAMESPACE, ARMED, "tidegate", what).await
+    }
+
     /// What the pod wrote, before and after a restart.
     pub async fn log(&self) -> String {
         let logs = [true, false].map(|previous| self.cluster.logs(NAMESPACE, ARMED, LINES, previous));
@@ -177,6 +215,10 @@ fn pod(deployment: &Value, heir: Heir) -> Value {
         Heir::Replica => "Never".into(),
         Heir::Kubelet => "Always".into(),
     };
+    // Its end is what the scenario is about, and nobody else's affair: kubelet would end one that stands still.
+    if let Some(container) = pod.pointer_mut("/spec/containers/0").and_then(Value::as_object_mut) {
+        container.remove("livenessProbe");
+    }
     let mut add = |pointer: &str, entry: Value| {
         if let Some(list) = pod.pointer_mut(pointer).and_then(Value::as_array_mut) {
             list.push(entry);
@@ -194,7 +236,7 @@ mod tests {
 
     #[test]
     fn the_pod_is_the_installed_one_with_the_plan() {
-        let container = json!({"name": "controller", "env": [{"name": "A"}], "volumeMounts": [{"name": "mirror"}]});
+        let container = json!({"name": "controller", "livenessProbe": {}, "env": [{"name": "A"}], "volumeMounts": [{"name": "mirror"}]});
         let deployment = json!({"spec": {"template": {
             "metadata": {"labels": {"app": "x"}}, "spec": {"containers": [container], "volumes": [{"name": "mirror"}]}
         }}});
@@ -202,6 +244,7 @@ mod tests {
         assert_eq!(pod["metadata"]["labels"], json!({"app": "x"}));
         assert_eq!(pod["spec"]["restartPolicy"], "Never");
         let container = &pod["spec"]["containers"][0];
+        assert!(container["livenessProbe"].is_null());
         assert_eq!(
             (&container["env"][0]["name"], &container["env"][1]["name"]),
             (&json!("A"), &json!("TIDEGATE_FAULT_PLAN"))

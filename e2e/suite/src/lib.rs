@@ -16,6 +16,7 @@
 //! traefik      the router's own word: its API and its access log
 //! evidence     all that is needed to understand a failure, in one folder
 //! faults       ends of the controller at named points
+//! signal       signals to a process in a pod
 //! install      the product into the cluster, through its chart
 //! scenarios/   one file per family
 //! demo/        the main job, told as it happens
@@ -33,6 +34,7 @@ pub mod objects;
 pub mod origin;
 pub mod report;
 pub mod scenarios;
+pub mod signal;
 pub mod stand;
 pub mod timeline;
 pub mod traefik;

@@ -12,6 +12,7 @@ mod cli;
 #[cfg(feature = "compare")]
 mod compare;
 mod faults;
+mod leader;
 pub mod rescue;
 mod sync;
 mod tutorial;
@@ -58,6 +59,7 @@ pub fn all() -> Vec<Scenario> {
         rescue::SCENARIOS,
         cli::SCENARIOS,
         faults::SCENARIOS,
+        leader::SCENARIOS,
         #[cfg(feature = "compare")]
         compare::SCENARIOS,
     ];
