@@ -299,6 +299,7 @@ fn configure(cache: &Cache, name: &str, run: &Path) -> Result<String> {
         ("kubelet.yaml", include_str!("../config/kubelet.yaml")),
         ("kube-proxy.yaml", include_str!("../config/kube-proxy.yaml")),
         ("Corefile", include_str!("../config/Corefile")),
+        ("audit.yaml", include_str!("../config/audit.yaml")),
     ] {
         let path = run.join("config").join(file);
         fs::write(&path, template::fill(file, text, &values)?).doing(|| format!("writing {}", path.display()))?;
