@@ -11,6 +11,7 @@ pub mod checks;
 mod cli;
 #[cfg(feature = "compare")]
 mod compare;
+mod conformance;
 mod faults;
 mod leader;
 pub mod rescue;
@@ -21,18 +22,25 @@ use crate::cluster::Cluster;
 use crate::evidence::Evidence;
 use crate::report::{Entry, Report, Verdict};
 use crate::stand::Stand;
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// When a scenario runs: `Core` always, `Wide` with `--wide`.
+/// When a scenario runs, and beside which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tag {
+    /// Always, alone.
     Core,
+    /// With `--wide`, alone.
     Wide,
+    /// With `--wide`, beside others of this tag: it asserts neither shares nor times, and disturbs nobody.
+    Together,
 }
+
+/// Scenarios of [`Tag::Together`] at a time.
+const TOGETHER: usize = 4;
 
 /// One scenario.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +71,9 @@ pub fn all() -> Vec<Scenario> {
         #[cfg(feature = "compare")]
         compare::SCENARIOS,
     ];
-    families.concat()
+    let mut all = families.concat();
+    all.extend(conformance::scenarios());
+    all
 }
 
 /// What of the scenarios is run, and how.
@@ -92,28 +102,20 @@ impl Selection {
 pub async fn run(cluster: &Cluster, selection: &Selection) -> Report {
     let mut report = Report::default();
     let mut stands = Vec::new();
-    for scenario in all().iter().filter(|s| selection.takes(s)) {
-        let begun = Instant::now();
-        let outcome = one(cluster, selection, scenario, &mut stands).await;
-        let seconds = begun.elapsed().as_secs_f64();
-        let (verdict, word) = match outcome {
-            Ok(()) => (Verdict::Passed, "PASS"),
-            Err(_) => (Verdict::Failed, "FAIL"),
-        };
-        println!("{word}  {:>6.1} s  {}: {}", seconds, scenario.family, scenario.name);
-        let message = outcome.err().map(|e| format!("{e:#}")).unwrap_or_default();
-        if !message.is_empty() {
-            println!("      {}", message.replace('\n', "\n      "));
-        }
-        report.add(Entry {
-            family: scenario.family,
-            scenario: scenario.name,
-            rules: scenario.rules.to_vec(),
-            verdict,
-            seconds,
-            message,
-        });
+    let selected: Vec<Scenario> = all().into_iter().filter(|s| selection.takes(s)).collect();
+    let (together, alone): (Vec<_>, Vec<_>) = selected.iter().partition(|s| s.tag == Tag::Together);
+    for scenario in alone {
+        let (entry, stand) = timed(cluster, selection, scenario).await;
+        report.add(entry);
+        stands.extend(stand);
     }
+    let runs = together.into_iter().map(|scenario| timed(cluster, selection, scenario));
+    let mut ends = futures::stream::iter(runs).buffer_unordered(TOGETHER);
+    while let Some((entry, stand)) = ends.next().await {
+        report.add(entry);
+        stands.extend(stand);
+    }
+    drop(ends);
     for stand in stands {
         if let Err(e) = gone(&stand).await {
             println!("FAIL  namespace {} does not go: {e:#}", stand.namespace());
@@ -130,12 +132,33 @@ pub async fn run(cluster: &Cluster, selection: &Selection) -> Report {
     report
 }
 
+/// Runs one scenario and prints how it ended; gives its stand when that was removed.
+async fn timed(cluster: &Cluster, selection: &Selection, scenario: &Scenario) -> (Entry, Option<Stand>) {
+    let begun = Instant::now();
+    let (outcome, stand) = match one(cluster, selection, scenario).await {
+        Ok((outcome, stand)) => (outcome, stand),
+        Err(e) => (Err(e), None),
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    let (verdict, word) = match outcome {
+        Ok(()) => (Verdict::Passed, "PASS"),
+        Err(_) => (Verdict::Failed, "FAIL"),
+    };
+    println!("{word}  {:>6.1} s  {}: {}", seconds, scenario.family, scenario.name);
+    let message = outcome.err().map(|e| format!("{e:#}")).unwrap_or_default();
+    if !message.is_empty() {
+        println!("      {}", message.replace('\n', "\n      "));
+    }
+    let (family, rules) = (scenario.family, scenario.rules.to_vec());
+    (Entry { family, scenario: scenario.name, rules, verdict, seconds, message }, stand)
+}
+
+/// What came of the scenario, and its stand when that is on its way out. An error is one of the stand itself.
 async fn one(
     cluster: &Cluster,
     selection: &Selection,
     scenario: &Scenario,
-    stands: &mut Vec<Stand>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<(anyhow::Result<()>, Option<Stand>)> {
     let stand = Stand::new(cluster, scenario.name).await?;
     let run = AssertUnwindSafe((scenario.run)(stand.clone())).catch_unwind();
     let outcome = match tokio::time::timeout(scenario.limit, run).await {
@@ -155,11 +178,11 @@ async fn one(
             Err(e.context(format!("evidence in {}", folder.display())))
         }
     };
-    if outcome.is_ok() || !selection.keep {
-        stand.remove().await?;
-        stands.push(stand);
+    if outcome.is_err() && selection.keep {
+        return Ok((outcome, None));
     }
-    outcome
+    stand.remove().await?;
+    Ok((outcome, Some(stand)))
 }
 
 /// Waits until a stand's namespace is gone.
