@@ -122,7 +122,8 @@ fn suite_command(words: &[String]) -> Command {
     command
 }
 
-fn in_foreground(command: &mut Command) -> Result<ExitCode> {
+/// Runs a program of the checkout and passes its exit code on.
+pub(crate) fn in_foreground(command: &mut Command) -> Result<ExitCode> {
     let status = command.status().doing(|| "starting the suite".to_owned())?;
     Ok(match status.code() {
         Some(0) => ExitCode::SUCCESS,

@@ -7,6 +7,7 @@
 //!
 //! Needs next to nothing: the standard library, `rustix` for the system calls, `serde` for the run's description.
 
+pub mod bench;
 pub mod cache;
 pub mod cgroup;
 pub mod check;

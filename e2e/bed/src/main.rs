@@ -9,7 +9,7 @@ use bed::cluster::Cluster;
 use bed::debian::Unpacked;
 use bed::demo::{self, Foreign};
 use bed::failure::{Failure, Result};
-use bed::{check, init, manifests, node, programs, say, verify};
+use bed::{bench, check, init, manifests, node, programs, say, verify};
 
 const USAGE: &str = "\
 cargo demo [--once] [--json FILE] [--chaos SEED] [--check] [--keep] [--kubeconfig FILE --registry HOST --entry URL]
@@ -18,6 +18,8 @@ cargo demo [--once] [--json FILE] [--chaos SEED] [--check] [--keep] [--kubeconfi
   cargo bed build [--all]             builds everything that a cluster needs (--all: what only scale runs need, too)
   cargo bed up [--name NAME]          starts a cluster that stays
   cargo bed list                      the clusters that run, with their run folders
+  cargo bed bench [--rollouts N] [--json FILE]
+                                      measures what the controller costs: memory, requests, times
   cargo bed image NAME                builds the product, pushes it, prints its reference
   cargo bed forward NAME IP:PORT      a port of this machine that leads to an address inside, until it is ended
   cargo bed down NAME                 ends a cluster and removes what it left
@@ -53,6 +55,9 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
         ["up"] => up(None)?,
         ["up", "--name", name] => up(Some((*name).to_owned()))?,
         ["demo", rest @ ..] => return demo::run(&demo_options(rest)?),
+        ["bench", rest @ ..] => {
+            return bench::run(&rest.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>());
+        }
         ["verify", rest @ ..] => return verify::run(&verify_options(rest)?),
         ["image", name] => {
             let cache = Cache::open()?;

@@ -107,7 +107,8 @@ pub fn complete(cache: &Cache, foreign: &Foreign) -> Result<()> {
     Ok(())
 }
 
-fn kubectl(cluster: &Cluster, what: &str, arguments: &[&str], file: Option<&Path>) -> Result<String> {
+/// One call of the cluster's own kubectl.
+pub(crate) fn kubectl(cluster: &Cluster, what: &str, arguments: &[&str], file: Option<&Path>) -> Result<String> {
     process::output(
         what,
         Command::new(cluster.kubectl()).arg("--kubeconfig").arg(&cluster.kubeconfig).args(arguments).args(file),
