@@ -19,11 +19,13 @@
 //! signal       signals to a process in a pod
 //! install      the product into the cluster, through its chart
 //! scenarios/   one file per family
+//! conformance  how the scenarios of Argo Rollouts' own suite fare, as docs/conformance.md has it
 //! demo/        the main job, told as it happens
 //! ```
 
 pub mod clone;
 pub mod cluster;
+pub mod conformance;
 pub mod demo;
 pub mod evidence;
 pub mod faults;

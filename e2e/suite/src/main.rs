@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tidegate_e2e::cluster::{Access, Cluster};
+use tidegate_e2e::conformance;
 use tidegate_e2e::demo::{self, Options, Plan};
 use tidegate_e2e::install::Install;
 use tidegate_e2e::scenarios::{self, Selection};
@@ -65,6 +66,11 @@ enum Command {
     },
     /// Lists the scenarios.
     List,
+    /// Prints docs/conformance.md from the report of a wide run.
+    Conformance {
+        #[arg(long, default_value = "target/verify/scenarios.json")]
+        report: PathBuf,
+    },
 }
 
 /// On which cluster.
@@ -167,6 +173,10 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
             demo::run(&cluster, &Options { plan, install, chart, installed, once, json, evidence }).await
         }
         Command::Install { place } => place.open().await.map(|_| true),
+        Command::Conformance { report } => {
+            print!("{}", conformance::page_of(&report)?);
+            Ok(true)
+        }
         Command::List => {
             for s in scenarios::all() {
                 println!("{:?}\t{}\t{}\t{}", s.tag, s.family, s.name, s.rules.join(" "));
