@@ -7,6 +7,9 @@ use crate::stand::Stand;
 use serde_json::{Value, json};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
+    scenario!(&["argo#19", "argo#20", "D3"], a_missed_deadline_is_forgiven_when_the_pods_come_up),
+    scenario!(&["argo#25", "Y1"], promote_full_ends_a_running_analysis),
+    scenario!(&["argo#66"], preview_timed_promotion_and_a_failure_after_it),
     scenario!(&["argo#21", "B1"], a_preview_of_fewer_pods_grows_when_it_is_promoted),
     scenario!(&["argo#22", "K5"], promote_full_does_not_wait_for_the_preview),
     scenario!(&["argo#36"], the_old_revision_stays_up_after_the_switch),
@@ -138,4 +141,63 @@ async fn a_new_version_after_an_abort_goes_its_way(stand: &Stand) -> anyhow::Res
     stand.command("promote", "step").await?;
     stand.healthy().await?;
     selects(stand, "active", 3).await
+}
+
+async fn a_missed_deadline_is_forgiven_when_the_pods_come_up(stand: &Stand) -> anyhow::Result<()> {
+    begin(stand, 1, &blue_green(&json!({}))).await?;
+    super::edit(stand, &json!({"progressDeadlineSeconds": 5, "progressDeadlineAbort": false})).await?;
+    stand.change(super::slow("2")).await?;
+    phase(stand, "Degraded").await?;
+    phase(stand, "Paused").await?;
+    stand.command("promote", "step").await?;
+    stand.healthy().await?;
+    super::edit(stand, &json!({"strategy": {"blueGreen": {"autoPromotionEnabled": true}}})).await?;
+    stand.change(super::slow("3")).await?;
+    phase(stand, "Degraded").await?;
+    stand.healthy().await?;
+    selects(stand, "active", 3).await
+}
+
+async fn promote_full_ends_a_running_analysis(stand: &Stand) -> anyhow::Result<()> {
+    let object = json!({
+        "apiVersion": "tidegate.dev/v1alpha1", "kind": "AnalysisTemplate",
+        "metadata": {"namespace": stand.namespace(), "name": "long"},
+        "spec": {"metrics": [{
+            "name": "long", "interval": "2s", "count": 500, "successCondition": "result[0] > 0",
+            "provider": {"prometheus": {"address": super::prometheus(stand)?, "query": "vector(1)"}}
+        }]}
+    });
+    stand.cluster.apply(&object).await?;
+    let analysis = json!({"templates": [{"templateName": "long"}]});
+    let more =
+        json!({"autoPromotionEnabled": true, "prePromotionAnalysis": analysis, "postPromotionAnalysis": analysis});
+    begin(stand, 1, &blue_green(&more)).await?;
+    stand.change(Revision::good("2")).await?;
+    super::run_phases(stand, &["Running"]).await?;
+    stand.command("promote", "full").await?;
+    stand.healthy().await?;
+    selects(stand, "active", 2).await?;
+    anyhow::ensure!(runs(stand).await? == 1, "an analysis was started although everything was promoted");
+    super::run_phases(stand, &["Successful"]).await
+}
+
+async fn preview_timed_promotion_and_a_failure_after_it(stand: &Stand) -> anyhow::Result<()> {
+    template(stand, "good", "vector(1)").await?;
+    template(stand, "bad", "vector(0)").await?;
+    let more = json!({
+        "previewReplicaCount": 1, "autoPromotionEnabled": true, "autoPromotionSeconds": 6,
+        "prePromotionAnalysis": {"templates": [{"templateName": "good"}]},
+        "postPromotionAnalysis": {"templates": [{"templateName": "bad"}]}
+    });
+    begin(stand, 2, &blue_green(&more)).await?;
+    stand.change(Revision::good("2")).await?;
+    phase(stand, "Paused").await?;
+    has_counts(stand, [2, 3, 1, 2, 2]).await?;
+    anyhow::ensure!(selected(stand, "active").await? == Some(1), "switched before its time");
+    has_counts(stand, [2, 4, 2, 2, 2]).await?;
+    phase(stand, "Degraded").await?;
+    selects(stand, "active", 1).await?;
+    let aborted = rollout(stand).await?;
+    anyhow::ensure!(aborted["status"]["stableRS"] != aborted["status"]["currentPodHash"], "version 2 became stable");
+    Ok(())
 }

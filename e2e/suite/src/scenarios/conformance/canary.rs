@@ -28,6 +28,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario!(&["argo#42", "argo#44"], conditions_can_be_waited_on),
     scenario!(&["argo#48", "D2"], a_pause_longer_than_the_deadline_is_no_failure),
     scenario!(&["argo#54"], template_and_replicas_in_one_change),
+    scenario!(&["argo#121", "A9"], an_abort_of_a_complete_rollout_changes_nothing),
+    scenario!(&["argo#122", "N7"], a_newer_revision_gets_the_pods_that_its_step_asks_for),
+    scenario!(&["argo#123", "A4"], an_abort_whose_canary_pods_are_gone_is_carried_out),
+    scenario!(&["argo#127"], a_scale_in_after_an_abort_is_followed),
     scenario!(&["N2"], a_return_to_stable_skips_all_steps),
     scenario!(&["N6"], an_edit_of_the_steps_starts_over),
 ];
@@ -312,4 +316,59 @@ async fn an_edit_of_the_steps_starts_over(stand: &Stand) -> anyhow::Result<()> {
     edit(stand, &json!({"strategy": {"canary": {"steps": steps}}})).await?;
     paused_at(stand, 1).await?;
     has_pods(stand, &[(1, 1), (2, 3)]).await
+}
+
+async fn an_abort_of_a_complete_rollout_changes_nothing(stand: &Stand) -> anyhow::Result<()> {
+    begin(stand, 1, &routed(stand, &json!([{"setWeight": 50}]), &json!({}))).await?;
+    for version in ["2", "3"] {
+        stand.command("abort", "a test says so").await?;
+        stand
+            .until(Kind::ROLLOUT, &stand.app.name, SETTLE, "the command taken off the object", |r| {
+                r["metadata"]["annotations"]["tidegate.dev/abort"].is_null().then_some(())
+            })
+            .await?;
+        let calm = stand.healthy().await?;
+        anyhow::ensure!(calm["status"]["abort"] != true, "{}", wait::glance(&calm));
+        stand.change(Revision::good(version)).await?;
+        stand.healthy().await?;
+    }
+    Ok(())
+}
+
+async fn a_newer_revision_gets_the_pods_that_its_step_asks_for(stand: &Stand) -> anyhow::Result<()> {
+    let steps = json!([{"setCanaryScale": {"replicas": 1}}, {"setWeight": 0}, {"pause": {}}]);
+    begin(stand, 2, &routed(stand, &steps, &json!({"scaleDownDelaySeconds": 1}))).await?;
+    stand.change(Revision::good("2")).await?;
+    paused_at(stand, 2).await?;
+    has_pods(stand, &[(1, 2), (2, 1)]).await?;
+    stand.change(Revision::good("3")).await?;
+    has_pods(stand, &[(1, 2), (3, 1)]).await?;
+    paused_at(stand, 2).await?;
+    Ok(())
+}
+
+async fn an_abort_whose_canary_pods_are_gone_is_carried_out(stand: &Stand) -> anyhow::Result<()> {
+    begin(stand, 2, &routed(stand, &json!([{"setWeight": 50}, {"pause": {}}]), &json!({}))).await?;
+    stand.change(Revision::good("2")).await?;
+    let paused = paused_at(stand, 1).await?;
+    stand.command("abort", "a test says so").await?;
+    let hash = paused["status"]["currentPodHash"].as_str().unwrap_or_default();
+    for pod in stand.pods_of(hash).await? {
+        stand.cluster.kill_pod(stand.namespace(), &pod).await?;
+    }
+    phase(stand, "Degraded").await?;
+    stand.live(0, SETTLE).await?;
+    has_deadlines(stand, 1).await?;
+    has_pods(stand, &[(1, 2), (2, 1)]).await
+}
+
+async fn a_scale_in_after_an_abort_is_followed(stand: &Stand) -> anyhow::Result<()> {
+    let more = json!({"abortScaleDownDelaySeconds": 4});
+    begin(stand, 4, &routed(stand, &json!([{"setWeight": 50}, {"pause": {}}]), &more)).await?;
+    stand.change(Revision::good("2")).await?;
+    paused_at(stand, 1).await?;
+    stand.command("abort", "a test says so").await?;
+    phase(stand, "Degraded").await?;
+    edit(stand, &json!({"replicas": 1})).await?;
+    has_pods(stand, &[(1, 1)]).await
 }

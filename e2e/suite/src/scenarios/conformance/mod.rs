@@ -17,6 +17,7 @@ macro_rules! scenario {
     };
 }
 
+mod analysis;
 mod bluegreen;
 mod canary;
 mod failing;
@@ -34,7 +35,12 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(240);
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    [canary::SCENARIOS, bluegreen::SCENARIOS, failing::SCENARIOS].concat()
+    [canary::SCENARIOS, bluegreen::SCENARIOS, failing::SCENARIOS, analysis::SCENARIOS].concat()
+}
+
+/// A revision that is ready so late that a short deadline passes before.
+const fn slow(version: &str) -> Revision<'_> {
+    Revision { more: &[("READY_DELAY", "12")], ..Revision::good(version) }
 }
 
 /// A revision whose container ends at once.
@@ -190,22 +196,34 @@ async fn runs(stand: &Stand) -> anyhow::Result<usize> {
     Ok(stand.cluster.list(Kind::ANALYSIS_RUN, stand.namespace(), "").await?.len())
 }
 
+/// Waits until the AnalysisRuns have these phases, in any order.
+async fn run_phases(stand: &Stand, wanted: &[&str]) -> anyhow::Result<()> {
+    let mut wanted: Vec<String> = wanted.iter().map(|phase| (*phase).to_owned()).collect();
+    wanted.sort_unstable();
+    wait::poll(SETTLE, &format!("AnalysisRuns that are {wanted:?}"), || async {
+        let runs = stand.cluster.list(Kind::ANALYSIS_RUN, stand.namespace(), "").await.map_err(|e| e.to_string())?;
+        let phase = |run: &Value| run["status"]["phase"].as_str().unwrap_or("-").to_owned();
+        let mut found: Vec<String> = runs.iter().map(phase).collect();
+        found.sort_unstable();
+        if found == wanted { Ok(()) } else { Err(format!("{found:?}")) }
+    })
+    .await
+}
+
+/// Where the cluster's Prometheus is asked from pods.
+fn prometheus(stand: &Stand) -> anyhow::Result<&str> {
+    let known = stand.cluster.access.prometheus.as_ref();
+    known.map(|p| p.cluster_url.as_str()).ok_or_else(|| anyhow::anyhow!("the cluster has no Prometheus"))
+}
+
 /// An AnalysisTemplate whose only measurement is the number: above zero it is good.
 async fn template(stand: &Stand, name: &str, query: &str) -> anyhow::Result<()> {
-    let prometheus = stand
-        .cluster
-        .access
-        .prometheus
-        .as_ref()
-        .ok_or_else(|| anyhow::anyhow!("the cluster has no Prometheus"))?
-        .cluster_url
-        .clone();
     let object = json!({
         "apiVersion": "tidegate.dev/v1alpha1", "kind": "AnalysisTemplate",
         "metadata": {"namespace": stand.namespace(), "name": name},
         "spec": {"metrics": [{
             "name": name, "interval": "2s", "count": 2, "successCondition": "result[0] > 0",
-            "provider": {"prometheus": {"address": prometheus, "query": query}}
+            "provider": {"prometheus": {"address": prometheus(stand)?, "query": query}}
         }]}
     });
     stand.cluster.apply(&object).await?;
