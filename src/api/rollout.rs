@@ -47,7 +47,7 @@ wire! {
         /// revision's ReplicaSet is tried, before anything moves.
         #[schemars(schema_with = "schema::object")]
         pub template: Option<Value>,
-        /// Where the template is taken from instead. Not supported yet.
+        /// The object whose template is rolled out instead. It is never copied into the Rollout.
         pub workload_ref: Option<WorkloadRef>,
         /// Seconds that a pod must be ready before it counts as available; 0 when not given.
         pub min_ready_seconds: Option<i32>,
@@ -82,13 +82,14 @@ wire! {
 
     /// An object with a pod template in the same namespace.
     pub struct WorkloadRef {
-        /// Group and version, e.g. apps/v1.
+        /// apps/v1, or v1 for a PodTemplate.
         pub api_version: String,
         /// Deployment, ReplicaSet or PodTemplate.
         pub kind: String,
         /// Its name.
         pub name: String,
-        /// never, onsuccess or progressively.
+        /// What becomes of the pods of a Deployment: never (when not given) leaves them; onsuccess scales it to 0 when the Rollout
+        /// is Healthy; progressively takes one for each available pod of the Rollout, and gives them back when it fails.
         pub scale_down: Option<String>,
     }
 

@@ -44,6 +44,8 @@ wire! {
         pub stable_rs: Option<String>,
         /// False while the stable revision never had an available pod.
         pub stable_proven: Option<bool>,
+        /// Pods that were wanted when the update began: stable keeps as many until it has ended.
+        pub update_replicas: Option<i32>,
         /// Salt of the hash.
         pub collision_count: Option<i32>,
         /// The current revision was aborted.

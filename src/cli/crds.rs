@@ -91,7 +91,13 @@ mod tests {
 
     #[test]
     fn the_committed_files_are_up_to_date() {
-        let stale: Vec<_> = all().iter().filter(|d| committed(d) != yaml(d).expect("YAML")).map(file_name).collect();
+        let first_difference = |d: &CustomResourceDefinition| {
+            let (have, want) = (committed(d), yaml(d).expect("YAML"));
+            let mut lines = have.lines().zip(want.lines()).zip(1..);
+            let differs = lines.find(|((have, want), _)| have != want);
+            (have != want).then(|| format!("{}: {differs:?}", file_name(d)))
+        };
+        let stale: Vec<_> = all().iter().filter_map(first_difference).collect();
         assert_eq!(stale, Vec::<String>::new(), "run: cargo run -- crds --write");
     }
 

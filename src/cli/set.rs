@@ -103,8 +103,14 @@ fn changed(what: &str) -> Failure {
     Failure::Refused(format!("{what}: the template changed in the same moment; look at it and ask again"))
 }
 
-/// A template that a repository owns is put back within moments.
+/// A template that a repository owns is put back within moments, and one of another object is not here.
 fn free(rollout: &Rollout, what: &str, field: &str) -> Result<(), Failure> {
+    if let Some(workload) = &rollout.spec.workload_ref {
+        let (kind, name) = (&workload.kind, &workload.name);
+        return Err(Failure::Refused(format!(
+            "{what}: the template is that of {kind} {name}; change the {field} there, and the Rollout follows"
+        )));
+    }
     match git_owner(rollout, &["spec", "template"]) {
         None => Ok(()),
         Some(owner) => Err(Failure::Refused(format!(
@@ -225,6 +231,19 @@ mod tests {
         assert_eq!(lines[1], Line::text("The image of log is log:2 now (it was log:1)."));
         let error = images(&managed(&[]), &asked(&["web=x:1"])).expect_err("unknown");
         assert_eq!(error, "there is no container \"web\"; there are: app, log");
+    }
+
+    #[test]
+    fn a_template_of_another_object_is_changed_there() {
+        let mut rollout = managed(&[]);
+        rollout.spec.workload_ref = Some(crate::api::WorkloadRef {
+            api_version: "apps/v1".to_owned(),
+            kind: "Deployment".to_owned(),
+            name: "web".to_owned(),
+            scale_down: None,
+        });
+        let refused = free(&rollout, "set image shop/web", "image").expect_err("it has no template");
+        assert!(refused.to_string().contains("change the image there"), "{refused}");
     }
 
     #[test]

@@ -11,8 +11,8 @@ pub use own_writes::OwnWrites;
 
 use crate::core::object::{ObjectRef, ResourceType};
 use crate::core::row::{
-    AnalysisRunRow, AnalysisTemplateRow, AppProjectRow, ApplicationRow, ClusterAnalysisTemplateRow, EndpointSliceRow,
-    IngressRouteRow, IngressRow, Meta, ReplicaSetRow, RolloutRow, Row, ServiceRow, TraefikServiceRow,
+    AnalysisRunRow, AnalysisTemplateRow, AppProjectRow, ApplicationRow, ClusterAnalysisTemplateRow, DeploymentRow,
+    EndpointSliceRow, IngressRouteRow, IngressRow, Meta, ReplicaSetRow, RolloutRow, Row, ServiceRow, TraefikServiceRow,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -347,6 +347,7 @@ caches! {
     applications: ApplicationRow;
     app_projects: AppProjectRow;
     replica_sets: ReplicaSetRow;
+    deployments: DeploymentRow where crate::core::rollout::LABEL_ROLLOUT;
     services: ServiceRow;
     endpoint_slices: EndpointSliceRow where crate::core::rollout::LABEL_ROLLOUT;
     ingresses: IngressRow;

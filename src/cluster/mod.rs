@@ -13,6 +13,7 @@ pub mod lease;
 mod objects;
 pub mod pods;
 pub mod watch;
+pub mod workload;
 pub mod write;
 
 pub use cache::{Cache, Caches, Held, NotYet};

@@ -153,6 +153,7 @@ fn sort(ask: &Ask) -> &'static str {
         Ask::Render(_) => "render",
         Ask::Objects { .. } => "objects",
         Ask::Pods { .. } => "pods",
+        Ask::Workload { .. } => "workload",
     }
 }
 

@@ -30,6 +30,8 @@ impl Kind for Rollout {
             name: key.name.clone(),
             replica_sets: caches.replica_sets.synced()?.owned_by(namespace, &uid),
             services: caches.services.synced()?.list(namespace),
+            // Only what a gone Rollout left behind is looked for there; it is looked for again when they are listed.
+            deployments: caches.deployments.list(namespace),
             endpoint_slices,
             traefik_services: caches.traefik_services.synced()?.list(namespace),
             ingress_routes: caches.ingress_routes.synced()?.all(),

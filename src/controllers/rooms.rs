@@ -2,7 +2,7 @@
 //!
 //! An arm may tell once and end, or tell again and again until it is dropped: a question that is no longer asked drops it.
 
-use crate::cluster::{Client, Objects, WriteError, dry_run_apply, dry_run_create, pods};
+use crate::cluster::{Client, Objects, WriteError, dry_run_apply, dry_run_create, pods, workload};
 use crate::core::object::ResourceType;
 use crate::core::question::{ApiRefusal, Ask, Told};
 use crate::git::Mirrors;
@@ -113,6 +113,7 @@ impl Rooms {
                 tokio::time::sleep(again).await;
             },
             Ask::Objects { resources, label } => self.objects.answer(&resources, &label, tell).await,
+            Ask::Workload { target } => workload::follow(&self.client, &target, tell).await,
         }
     }
 

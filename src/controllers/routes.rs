@@ -32,9 +32,10 @@ pub fn keys(caches: &Caches, change: &Change) -> Vec<(Key, Lane)> {
         caches.rollouts.list(&target.namespace)
     };
     let lane = lane(caches, change);
-    // What a Rollout changed in a Service is put back when it is gone, also when that is found at start.
+    // What a Rollout changed in others' objects is put back when it is gone, also when that is found at start.
     if let Some(name) = change.meta.annotations.get(rollout::ANNOTATION_MANAGED_BY) {
-        if target.resource == ResourceType::SERVICE && caches.rollouts.get(&target.namespace, name).is_none() {
+        let lent = [ResourceType::SERVICE, ResourceType::DEPLOYMENT].contains(&target.resource);
+        if lent && caches.rollouts.get(&target.namespace, name).is_none() {
             keys.push((ObjectRef::new(ResourceType::ROLLOUT, &target.namespace, name), lane));
         }
     }

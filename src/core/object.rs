@@ -45,7 +45,9 @@ impl ResourceType {
     pub const ANALYSIS_RUN: Self = Self::fixed("tidegate.dev", "v1alpha1", "AnalysisRun", "analysisruns");
     pub const APPLICATION: Self = Self::fixed("tidegate.dev", "v1alpha1", "Application", "applications");
     pub const APP_PROJECT: Self = Self::fixed("tidegate.dev", "v1alpha1", "AppProject", "appprojects");
+    pub const DEPLOYMENT: Self = Self::fixed("apps", "v1", "Deployment", "deployments");
     pub const REPLICA_SET: Self = Self::fixed("apps", "v1", "ReplicaSet", "replicasets");
+    pub const POD_TEMPLATE: Self = Self::fixed("", "v1", "PodTemplate", "podtemplates");
     pub const POD: Self = Self::fixed("", "v1", "Pod", "pods");
     pub const SERVICE: Self = Self::fixed("", "v1", "Service", "services");
     pub const SECRET: Self = Self::fixed("", "v1", "Secret", "secrets");
@@ -58,14 +60,16 @@ impl ResourceType {
     pub const TRAEFIK_SERVICE: Self = Self::fixed("traefik.io", "v1alpha1", "TraefikService", "traefikservices");
 
     /// Every resource that has a constant above.
-    const KNOWN: [Self; 15] = [
+    const KNOWN: [Self; 17] = [
         Self::ROLLOUT,
         Self::ANALYSIS_TEMPLATE,
         Self::CLUSTER_ANALYSIS_TEMPLATE,
         Self::ANALYSIS_RUN,
         Self::APPLICATION,
         Self::APP_PROJECT,
+        Self::DEPLOYMENT,
         Self::REPLICA_SET,
+        Self::POD_TEMPLATE,
         Self::POD,
         Self::SERVICE,
         Self::SECRET,

@@ -6,6 +6,7 @@
 
 use crate::core::object::{ObjectRef, ResourceType};
 use crate::core::plan::Actor;
+use crate::core::row::WorkloadRow;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +39,8 @@ pub enum Ask {
     Render(RenderQuestion),
     /// The objects that carry a label, as rows of identity, version and health. Answered at each change while asked.
     Objects { resources: Vec<ResourceType>, label: (String, String) },
+    /// The workload that a Rollout takes its template from. Answered at each change while asked.
+    Workload { target: ObjectRef },
     /// The pods of a selector with what keeps them from being ready. Answered once a second while asked.
     Pods { namespace: String, labels: BTreeMap<String, String> },
 }
@@ -103,6 +106,8 @@ pub enum Told {
     Rendered(Result<Arc<Rendered>, Vec<RenderError>>),
     Objects(Arc<LiveObjects>),
     Pods(Arc<Vec<PodEvidence>>),
+    /// `None` when there is no such object.
+    Workload(Result<Option<Arc<WorkloadRow>>, ApiRefusal>),
 }
 
 /// What one instance of Traefik said.

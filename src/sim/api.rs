@@ -8,6 +8,7 @@ use crate::controllers::{Desk, World};
 use crate::core::object::{Key, ObjectRef};
 use crate::core::plan::{Effect, Lane, Notice, StatusWrite, Verb};
 use crate::core::question::{ApiRefusal, Ask, InstanceReading, PodEvidence, Question, RoutesSeen, Told};
+use crate::core::row::WorkloadRow;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -178,6 +179,10 @@ fn tell(ask: &Ask, state: &State) -> Option<Told> {
             } else {
                 Ok(object.clone())
             }))
+        }
+        Ask::Workload { target } => {
+            let row = state.server.get(target).map(|object| WorkloadRow::read(&target.resource, object));
+            Some(Told::Workload(Ok(row.and_then(Result::ok).map(Arc::new))))
         }
         Ask::Pods { namespace, labels } => {
             let pods = state.node.evidence(&state.server, namespace, labels);

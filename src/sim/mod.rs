@@ -4,6 +4,7 @@
 //! the seam is simulated, and the simulated API server is itself compared with a real one by random sequences of writes.
 
 pub mod api;
+mod deployment;
 mod fields;
 pub mod node;
 pub mod oracle;

@@ -40,9 +40,13 @@ impl Node {
     /// Does what is due at `now`. Returns when something is due next.
     pub fn step(&mut self, server: &mut Server, now: Timestamp) -> Option<Timestamp> {
         collect_ownerless(server, now);
+        super::deployment::follow(server, now);
         self.scale(server, now);
         self.age(server, now);
         self.report(server, now);
+        // Once more, for what became available just now.
+        super::deployment::follow(server, now);
+        self.scale(server, now);
         self.follow_with_slices(server, now);
         self.next_due(server, now)
     }

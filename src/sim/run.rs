@@ -246,6 +246,12 @@ impl Run {
         self.deaths > 0 || self.process.as_ref().is_some_and(|p| p.controller.executor.faults.met() > 0)
     }
 
+    /// The process ends, and the next one starts.
+    pub fn restart(&mut self) {
+        self.process = None;
+        self.restart_at = self.now() + RESTART;
+    }
+
     pub fn get(&self, target: &ObjectRef) -> Option<serde_json::Value> {
         self.shared.state().server.get(target).cloned()
     }

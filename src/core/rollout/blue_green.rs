@@ -230,8 +230,14 @@ fn resize(pass: &mut Pass<'_>, strategy: &BlueGreen, active: Option<&str>, wante
     let all = f.spec.replicas;
     let (stable, current) = (pass.stable(), f.current().to_owned());
     let phase = pass.phase();
+    // The clock of the old pods starts when users are seen to be off them.
+    let moved = f.endpoints(&strategy.active_service).only(&stable) || all == 0;
+    if phase != Phase::Updating && moved {
+        pass.end_floor();
+    }
     match phase {
-        Phase::Initial | Phase::Settled => pass.hold_current(all),
+        Phase::Initial => pass.hold_current(all),
+        Phase::Settled => pass.hold_current(pass.stable_pods()),
         Phase::Updating => {
             // A return to a revision that is up does not shrink it to the size of a preview first.
             let up = if pass.next.promote_full == Some(true) { all } else { wanted };
@@ -240,10 +246,8 @@ fn resize(pass: &mut Pass<'_>, strategy: &BlueGreen, active: Option<&str>, wante
         Phase::Aborted => {}
     }
     if phase != Phase::Initial && stable != current {
-        pass.hold(&stable, all);
+        pass.hold(&stable, pass.stable_pods());
     }
-    // The clock of the old pods starts when users are seen to be off them.
-    let moved = f.endpoints(&strategy.active_service).only(&stable) || all == 0;
     let others: Vec<String> = f.sets.iter().filter(|(_, s)| pods(s.size) > 0).map(|(h, _)| h.clone()).collect();
     for hash in others {
         let in_role = hash == stable || (hash == current && phase != Phase::Aborted);

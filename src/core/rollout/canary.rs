@@ -3,7 +3,7 @@
 use super::facts::Facts;
 use super::pass::{Pass, Phase};
 use super::revisions;
-use super::routing::{Routing, live_of};
+use super::routing::{Routing, agreed, live_of};
 use super::runs::Place;
 use super::shares::{MOST_UNHEARD, desired_weight, direct, point, raise};
 use super::sizes;
@@ -157,6 +157,8 @@ fn resize(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'_>>) {
     let (stable, current) = (pass.stable(), f.current().to_owned());
     let phase = pass.phase();
     if canary.traffic.is_none() {
+        // Where shares are numbers of pods, stable's size is its share.
+        pass.end_floor();
         resize_basic(pass, canary);
         return;
     }
@@ -167,8 +169,14 @@ fn resize(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'_>>) {
         let object = if routing.carried.as_deref() == Some(current.as_str()) { routing.weight } else { Weight::ZERO };
         live.max(object).pods(all)
     });
+    let asked = pass.next.traffic.as_ref();
+    let back = agreed(asked) && live_of(asked).is_none_or(|l| l.canary.unwrap_or(0) == 0);
+    if phase != Phase::Updating && back {
+        pass.end_floor();
+    }
     match phase {
-        Phase::Initial | Phase::Settled => pass.hold_current(all),
+        Phase::Initial => pass.hold_current(all),
+        Phase::Settled => pass.hold_current(pass.stable_pods()),
         Phase::Updating => {
             let wanted = sizes::canary_pods(canary, index(pass), all).max(carried.min(f.size(&current)));
             pass.hold_current(wanted);
@@ -176,7 +184,7 @@ fn resize(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'_>>) {
         Phase::Aborted => {}
     }
     if phase != Phase::Initial && stable != current {
-        pass.hold(&stable, all);
+        pass.hold(&stable, pass.stable_pods());
     }
     let hashes: Vec<String> = f.sets.keys().cloned().collect();
     for hash in hashes {

@@ -6,6 +6,7 @@ use super::routing::live_of;
 use super::spec::Strategy;
 use crate::api::{Condition, LastGood};
 use crate::core::plan::StatusWrite;
+use serde_json::Value;
 
 /// Fills in what follows from everything else. `late`: an exceeded deadline; `steps`: the number of steps.
 pub(super) fn conclude(pass: &mut Pass<'_>, late: Option<&str>, steps: usize) {
@@ -74,6 +75,12 @@ fn invalid(pass: &Pass<'_>) -> Option<String> {
         for (field, text) in &refusal.causes {
             // The dry run is of the ReplicaSet, whose template lies at the same path.
             texts.push(if field.is_empty() { format!("spec.template: {text}") } else { format!("{field}: {text}") });
+        }
+    }
+    // Said of the object in which a person finds the template.
+    if let Some(workload) = pass.f.spec.workload.as_ref().filter(|_| pass.f.pending.is_some()) {
+        for text in texts.iter_mut().filter(|t| t.starts_with("spec.template")) {
+            text.insert_str(0, &format!("{} {}: ", workload.kind.resource().kind, workload.name));
         }
     }
     texts.sort();
@@ -170,9 +177,47 @@ fn counts(pass: &mut Pass<'_>) {
         pass.next.available_replicas = count(set.map_or(0, |s| pods(s.available)));
         pass.next.hpa_replicas = count(set.map_or(0, |s| pods(s.created)));
     }
-    let labels = f.spec.selector["matchLabels"].as_object().into_iter().flatten();
-    let text: Vec<String> = labels.filter_map(|(k, v)| Some(format!("{k}={}", v.as_str()?))).collect();
-    pass.next.selector = (!text.is_empty()).then(|| text.join(","));
+    let active = pass.next.blue_green.as_ref().and_then(|b| b.active_selector.as_deref());
+    let active = active.filter(|_| matches!(f.spec.strategy, Strategy::BlueGreen(_)));
+    let text = selector_text(&f.spec.selector, active);
+    // A spec that cannot be read says nothing about it.
+    if !text.is_empty() {
+        pass.next.selector = Some(text);
+    }
+}
+
+/// A selector as an autoscaler reads it, narrowed to one revision.
+fn selector_text(selector: &Value, hash: Option<&str>) -> String {
+    let labels = selector["matchLabels"].as_object().into_iter().flatten();
+    let mut parts: Vec<String> = labels.filter_map(|(k, v)| Some(format!("{k}={}", v.as_str()?))).collect();
+    for requirement in selector["matchExpressions"].as_array().into_iter().flatten() {
+        let key = requirement["key"].as_str().unwrap_or_default();
+        let values = requirement["values"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let values = values.collect::<Vec<_>>().join(",");
+        parts.push(match requirement["operator"].as_str() {
+            Some("In") => format!("{key} in ({values})"),
+            Some("NotIn") => format!("{key} notin ({values})"),
+            Some("Exists") => key.to_owned(),
+            _ => format!("!{key}"),
+        });
+    }
+    parts.extend(hash.filter(|_| !parts.is_empty()).map(|hash| format!("{}={hash}", super::LABEL_HASH)));
+    parts.sort();
+    parts.join(",")
+}
+
+/// Says that a Deployment whose pods were taken over has pods again, with its name and their number.
+pub(super) fn workload_is_up(pass: &mut Pass<'_>, up: Option<(String, i64)>) {
+    match up {
+        Some((title, pods)) => {
+            let text = format!(
+                "{title} was scaled up to {pods} after its pods were handed over, and runs each new template at once; \
+                 scale it to 0, and leave spec.replicas out of its manifest"
+            );
+            set(pass, "WorkloadScaledUp", "True", "ScaledUpByAnother", &text);
+        }
+        None => pass.next.conditions.retain(|c| c.kind != "WorkloadScaledUp"),
+    }
 }
 
 fn set(pass: &mut Pass<'_>, kind: &str, status: &str, reason: &str, message: &str) {
@@ -204,4 +249,19 @@ pub(super) fn status_write(pass: &Pass<'_>) -> Option<StatusWrite> {
     let rollout = pass.f.rollout;
     let wanted = serde_json::to_value(&pass.next).expect("a status is plain JSON");
     StatusWrite::between(rollout.target(), &rollout.meta.resource_version, &rollout.status, &wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_selector_is_written_as_kubectl_writes_it() {
+        let selector = json!({"matchLabels": {"app": "web"}, "matchExpressions": [
+            {"key": "tier", "operator": "In", "values": ["a", "b"]}, {"key": "old", "operator": "DoesNotExist"},
+            {"key": "x", "operator": "NotIn", "values": ["y"]}, {"key": "z", "operator": "Exists"}]});
+        assert_eq!(selector_text(&selector, None), "!old,app=web,tier in (a,b),x notin (y),z");
+        assert_eq!(selector_text(&json!({}), Some("abc")), "", "nothing known is nothing said");
+    }
 }

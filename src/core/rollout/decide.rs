@@ -3,8 +3,8 @@
 use super::edits;
 use super::facts::{self, Facts};
 use super::pass::Pass;
-use super::spec::{Spec, Strategy};
-use super::{Observed, blue_green, canary, conditions, frozen, revisions};
+use super::spec::Strategy;
+use super::{Observed, blue_green, canary, conditions, frozen, revisions, workload};
 use crate::core::plan::Plan;
 use crate::core::question::{Ask, Question};
 use jiff::Timestamp;
@@ -18,7 +18,8 @@ pub fn decide(observed: &Observed, now: Timestamp) -> Plan {
         return Plan::default();
     }
     let seen = facts::read_status(&rollout.status);
-    match Spec::parse(&rollout.meta.name, &rollout.spec) {
+    let looked = workload::look(observed, rollout);
+    let mut plan = match looked.read(rollout) {
         Ok(spec) => {
             let f = Facts::derive(observed, rollout, &spec, &seen, now);
             let mut pass = Pass::new(&f);
@@ -26,6 +27,9 @@ pub fn decide(observed: &Observed, now: Timestamp) -> Plan {
             match &spec.strategy {
                 Strategy::Canary(strategy) => canary::decide(&mut pass, strategy),
                 Strategy::BlueGreen(strategy) => blue_green::decide(&mut pass, strategy),
+            }
+            if let Some(row) = looked.found() {
+                workload::hand_over(&mut pass, row);
             }
             finish(pass)
         }
@@ -38,7 +42,12 @@ pub fn decide(observed: &Observed, now: Timestamp) -> Plan {
             frozen::decide(&mut pass, refusals);
             finish(pass)
         }
+    };
+    if looked.is_open() && !plan.urgent {
+        plan = Plan { safety: plan.safety, ask: plan.ask, wake: plan.wake, ..Plan::default() };
     }
+    plan.ask.extend(looked.question());
+    plan
 }
 
 /// What was changed in objects of others is put back when the Rollout is gone; what was ours goes by owner references.
@@ -47,7 +56,12 @@ fn after_the_end(observed: &Observed) -> Plan {
         let ours = s.meta.annotations.get(super::ANNOTATION_MANAGED_BY).is_some_and(|name| *name == observed.name);
         ours && s.meta.owner.is_none() && s.meta.deleting.is_none()
     });
-    Plan { effects: steered.map(|s| edits::release(s)).collect(), ..Plan::default() }
+    let taken_over = observed.deployments.iter().filter(|d| {
+        let ours = d.meta.annotations.get(super::ANNOTATION_MANAGED_BY).is_some_and(|name| *name == observed.name);
+        ours && d.meta.deleting.is_none()
+    });
+    let effects = steered.map(|s| edits::release(s)).chain(taken_over.map(|d| edits::give_back(d)));
+    Plan { effects: effects.collect(), ..Plan::default() }
 }
 
 /// A template is proven by the API server before anything moves: its ReplicaSet is tried, until it is there.

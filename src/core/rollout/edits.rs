@@ -1,9 +1,12 @@
 //! Constructors of the effects that a Rollout needs: patches that test what they replace, and applies of what is ours.
 
-use super::{ANNOTATION_MANAGED_BY, ANNOTATION_REVISION, LABEL_HASH, LABEL_ROLLOUT};
+use super::{
+    ANNOTATION_FORMER_REPLICAS, ANNOTATION_HANDED_OVER, ANNOTATION_MANAGED_BY, ANNOTATION_REVISION, LABEL_HASH,
+    LABEL_ROLLOUT,
+};
 use crate::core::object::{ObjectRef, ResourceType};
 use crate::core::plan::{Actor, Effect, Manager, Propagation, Verb, Why};
-use crate::core::row::{AnalysisRunRow, Meta, ReplicaSetRow, ServiceRow};
+use crate::core::row::{AnalysisRunRow, DeploymentRow, Meta, ReplicaSetRow, ServiceRow, WorkloadRow};
 use crate::core::traffic::{Ownership, root::Child};
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
 use jsonptr::PointerBuf;
@@ -138,17 +141,61 @@ pub(super) fn release(service: &ServiceRow) -> Effect {
     if base != service.selector {
         operations.extend(reselect(service, &base));
     }
-    for (map, key, value) in [
-        ("labels", LABEL_ROLLOUT, service.meta.labels.get(LABEL_ROLLOUT)),
-        ("annotations", ANNOTATION_MANAGED_BY, service.meta.annotations.get(ANNOTATION_MANAGED_BY)),
-    ] {
+    operations.extend(unmark(&service.meta));
+    edit(ResourceType::SERVICE, &service.meta, operations, Why::RouteTakeDown)
+}
+
+/// Takes our marks off an object that is not ours.
+fn unmark(meta: &Meta) -> Vec<PatchOperation> {
+    let mut operations = Vec::new();
+    let annotations = [ANNOTATION_MANAGED_BY, ANNOTATION_FORMER_REPLICAS, ANNOTATION_HANDED_OVER];
+    let marks = annotations.map(|key| ("annotations", key, meta.annotations.get(key)));
+    for (map, key, value) in marks.into_iter().chain([("labels", LABEL_ROLLOUT, meta.labels.get(LABEL_ROLLOUT))]) {
         if let Some(value) = value {
             let at = ["metadata", map, key];
             operations.push(test(&at, json!(value)));
             operations.push(PatchOperation::Remove(RemoveOperation { path: path(&at) }));
         }
     }
-    edit(ResourceType::SERVICE, &service.meta, operations, Why::RouteTakeDown)
+    operations
+}
+
+/// Notes on a Deployment who takes its pods over and how many it had, and owns nothing else of it.
+pub(super) fn mark_workload(row: &WorkloadRow, former: i64, handed_over: bool, whose: &Ownership) -> Effect {
+    let mut annotations =
+        json!({(ANNOTATION_MANAGED_BY): whose.rollout, (ANNOTATION_FORMER_REPLICAS): former.to_string()});
+    if handed_over {
+        annotations[ANNOTATION_HANDED_OVER] = json!("true");
+    }
+    let resource = &row.target.resource;
+    let object = json!({
+        "apiVersion": resource.api_version(), "kind": resource.kind,
+        "metadata": {
+            "name": row.target.name, "namespace": row.target.namespace,
+            "labels": {(LABEL_ROLLOUT): whose.rollout}, "annotations": annotations,
+        },
+    });
+    apply(object, Some(&row.uid), Why::HandOver)
+}
+
+/// The size of a Deployment whose pods are taken over.
+pub(super) fn scale_workload(row: &WorkloadRow, from: i64, to: i64) -> Effect {
+    let at = ["spec", "replicas"];
+    let operations = vec![test(&["metadata", "uid"], json!(row.uid)), test(&at, json!(from)), replace(&at, json!(to))];
+    Effect { verb: Verb::Edit { target: row.target.clone(), patch: Patch(operations) }, why: Why::HandOver }
+}
+
+/// Gives a Deployment its pods back whose Rollout is gone, unless somebody scaled it up since.
+pub(super) fn give_back(row: &DeploymentRow) -> Effect {
+    let at = ["spec", "replicas"];
+    let former = row.meta.annotations.get(ANNOTATION_FORMER_REPLICAS).and_then(|n| n.parse::<i64>().ok());
+    let handed_over = row.meta.annotations.contains_key(ANNOTATION_HANDED_OVER);
+    let mut operations = Vec::new();
+    if let Some(former) = former.filter(|f| *f > row.size && (row.size == 0 || !handed_over)) {
+        operations = vec![test(&at, json!(row.size)), replace(&at, json!(former))];
+    }
+    operations.extend(unmark(&row.meta));
+    edit(ResourceType::DEPLOYMENT, &row.meta, operations, Why::HandOver)
 }
 
 /// Whether a Service carries our marks.

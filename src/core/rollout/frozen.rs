@@ -18,6 +18,7 @@ pub(super) fn placeholder(rollout: &RolloutRow) -> Spec {
         replicas,
         selector: Arc::new(rollout.spec["selector"].clone()),
         template: Arc::new(Value::Null),
+        workload: None,
         min_ready: Span::ZERO,
         strategy: Strategy::Canary(no_steps()),
         history_limit: usize::MAX,
@@ -45,6 +46,17 @@ fn no_steps() -> Canary {
     }
 }
 
+/// How many pods are wanted can be read without the rest: users go on to be served by as many.
+fn resize(pass: &mut Pass<'_>) {
+    let wanted = pass.f.rollout.spec["replicas"].as_u64().and_then(|n| u32::try_from(n).ok());
+    let (Some(all), stable) = (wanted, pass.stable()) else { return };
+    match pass.phase() {
+        Phase::Settled => pass.hold(&stable, all),
+        Phase::Updating | Phase::Aborted if pass.f.size(&stable) < all => pass.hold(&stable, all),
+        Phase::Initial | Phase::Updating | Phase::Aborted => {}
+    }
+}
+
 pub(super) fn decide(pass: &mut Pass<'_>, refusals: Vec<Refusal>) {
     let f = pass.f;
     pass.refusals = refusals;
@@ -69,6 +81,7 @@ pub(super) fn decide(pass: &mut Pass<'_>, refusals: Vec<Refusal>) {
             traffic.objects = f.seen.traffic.as_ref().and_then(|t| t.objects.clone());
         }
     }
+    resize(pass);
     // Runs of the revision that is frozen go on.
     pass.runs = f.observed.runs.iter().map(|r| r.meta.name.clone()).collect();
     let steps = f.seen.current_step_index.and_then(|i| usize::try_from(i).ok()).unwrap_or(0);

@@ -16,6 +16,7 @@ mod deadline;
 mod decide;
 mod edits;
 mod facts;
+mod floor;
 mod frozen;
 mod observed;
 mod pass;
@@ -28,6 +29,7 @@ pub mod spec;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod workload;
 
 pub use decide::decide;
 pub use observed::{Observed, Settings, concerns};
@@ -40,6 +42,12 @@ pub const LABEL_HASH: &str = "rollouts-pod-template-hash";
 
 /// On Services whose selector we changed: the name of the Rollout.
 pub const ANNOTATION_MANAGED_BY: &str = "tidegate.dev/managed-by";
+
+/// On a Deployment whose pods a Rollout takes over: how many it had.
+pub const ANNOTATION_FORMER_REPLICAS: &str = "tidegate.dev/former-replicas";
+
+/// On a Deployment whose pods a Rollout took over: from then on its size is its owner's matter again.
+pub const ANNOTATION_HANDED_OVER: &str = "tidegate.dev/handed-over";
 
 /// On ReplicaSets: the number of the revision.
 pub const ANNOTATION_REVISION: &str = "tidegate.dev/revision";

@@ -4,8 +4,8 @@ use crate::core::object::ObjectRef;
 use crate::core::plan::RefusedEffect;
 use crate::core::question::Answer;
 use crate::core::row::{
-    AnalysisRunRow, AnalysisTemplateRow, ClusterAnalysisTemplateRow, EndpointSliceRow, IngressRouteRow, IngressRow,
-    Meta, ReplicaSetRow, RolloutRow, ServiceRow, TraefikServiceRow,
+    AnalysisRunRow, AnalysisTemplateRow, ClusterAnalysisTemplateRow, DeploymentRow, EndpointSliceRow, IngressRouteRow,
+    IngressRow, Meta, ReplicaSetRow, RolloutRow, ServiceRow, TraefikServiceRow,
 };
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
@@ -22,6 +22,8 @@ pub struct Observed {
     pub replica_sets: Vec<Arc<ReplicaSetRow>>,
     /// All Services of the namespace.
     pub services: Vec<Arc<ServiceRow>>,
+    /// Deployments of the namespace that carry the label of a Rollout.
+    pub deployments: Vec<Arc<DeploymentRow>>,
     /// EndpointSlices of the namespace with the label `tidegate.dev/rollout: <name>`.
     pub endpoint_slices: Vec<Arc<EndpointSliceRow>>,
     /// TraefikServices of the namespace.

@@ -126,6 +126,9 @@ impl<'a> Pass<'a> {
             self.next.abort = None;
             self.next.aborted_at = None;
             self.start_over(length, stable);
+            if !stable {
+                self.begin_floor();
+            }
             if let Some(before) = self.next.aborted.iter().find(|a| a.hash == hash).filter(|_| !stable) {
                 self.next.abort = Some(true);
                 self.next.aborted_at = before.time;
@@ -226,6 +229,7 @@ impl<'a> Pass<'a> {
         self.next.attempt = Some(self.next.attempt.unwrap_or(1) + 1);
         let steps = self.next.current_step_index.map(|_| 1);
         self.start_over(steps, false);
+        self.begin_floor();
         self.notice(false, "RolloutRetry", "Retrying the aborted revision from its first step");
     }
 
@@ -243,6 +247,7 @@ impl<'a> Pass<'a> {
     pub(super) fn complete(&mut self, reason: &str, steps: Option<usize>) {
         let hash = self.f.current().to_owned();
         self.next.stable_rs = Some(hash);
+        self.end_floor();
         self.next.abort = None;
         self.next.aborted_at = None;
         self.next.promote_full = None;

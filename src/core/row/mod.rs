@@ -14,6 +14,7 @@ mod replica_set;
 mod rollout;
 mod service;
 mod traefik_service;
+mod workload;
 
 pub use analysis_run::AnalysisRunRow;
 pub use analysis_template::{AnalysisTemplateRow, ClusterAnalysisTemplateRow};
@@ -26,6 +27,7 @@ pub use replica_set::ReplicaSetRow;
 pub use rollout::RolloutRow;
 pub use service::{ServicePort, ServiceRow};
 pub use traefik_service::TraefikServiceRow;
+pub use workload::{DeploymentRow, WorkloadRow};
 
 use crate::core::object::ResourceType;
 use serde_json::Value;

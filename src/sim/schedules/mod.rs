@@ -5,5 +5,7 @@
 //! fault at every write that the undisturbed run makes, and wants the same end.
 
 mod crashes;
+mod scaling;
 mod shop;
 mod stories;
+mod workload;

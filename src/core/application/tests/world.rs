@@ -337,7 +337,7 @@ impl World {
             }
             Ask::DryRunCreate { object } => Told::DryRun(Ok(object.clone())),
             Ask::Pods { .. } => Told::Pods(Arc::new(self.pods.clone())),
-            Ask::Routes { .. } | Ask::Measure(_) => return None,
+            Ask::Routes { .. } | Ask::Measure(_) | Ask::Workload { .. } => return None,
         })
     }
 }

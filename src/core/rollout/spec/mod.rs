@@ -13,6 +13,7 @@ mod selector;
 mod traffic;
 mod types;
 mod unsupported;
+mod workload;
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,12 @@
 //! The spec as a whole.
 
 use super::reader::Reader;
-use super::{DeadlineAbort, RunHistory, Spec, Strategy, blue_green, canary, selector, unsupported};
+use super::{
+    DeadlineAbort, RunHistory, Spec, Strategy, WorkloadRef, blue_green, canary, selector, unsupported, workload,
+};
 use crate::api;
 use crate::core::refusal::Refusal;
+use crate::core::row::WorkloadRow;
 use crate::core::scalar::{QUANTITY_REMEDY, wrong_quantities};
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,6 +18,19 @@ impl Spec {
     /// # Errors
     /// Everything that is wrong with it, together and in the order of the fields.
     pub fn parse(rollout: &str, spec: &Value) -> Result<Self, Vec<Refusal>> {
+        Self::parse_with(rollout, spec, None)
+    }
+
+    /// The workload that a stored spec takes its template from.
+    pub fn workload_of(spec: &Value) -> Option<WorkloadRef> {
+        workload::named(spec)
+    }
+
+    /// As [`Self::parse`], with the workload that `workloadRef` names. Template and selector are null without it.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_with(rollout: &str, spec: &Value, found: Option<&WorkloadRow>) -> Result<Self, Vec<Refusal>> {
         let wire = api::RolloutSpec::deserialize(spec).map_err(|error| {
             vec![Refusal::new(
                 "spec",
@@ -25,7 +41,7 @@ impl Spec {
         })?;
         let mut reader = Reader::default();
         unsupported::refuse(&mut reader, spec);
-        let parsed = read(&mut reader, rollout, spec, &wire);
+        let parsed = read(&mut reader, rollout, spec, &wire, found);
         match parsed {
             Some(parsed) if reader.refusals.is_empty() => Ok(parsed),
             _ => {
@@ -39,7 +55,13 @@ impl Spec {
 }
 
 /// Reads on after a refusal, so that all are found; `None` only where a part cannot be put together.
-fn read(reader: &mut Reader, rollout: &str, spec: &Value, wire: &api::RolloutSpec) -> Option<Spec> {
+fn read(
+    reader: &mut Reader,
+    rollout: &str,
+    spec: &Value,
+    wire: &api::RolloutSpec,
+    found: Option<&WorkloadRow>,
+) -> Option<Spec> {
     let replicas = reader.natural("spec.replicas", wire.replicas, 1);
     let min_ready = reader.seconds("spec.minReadySeconds", wire.min_ready_seconds, 0);
     let progress_deadline = reader.seconds("spec.progressDeadlineSeconds", wire.progress_deadline_seconds, 600);
@@ -51,12 +73,16 @@ fn read(reader: &mut Reader, rollout: &str, spec: &Value, wire: &api::RolloutSpe
             "give more than minReadySeconds",
         );
     }
-    if wire.workload_ref.is_none() {
-        selector::check(reader, wire, &spec["template"]);
-    }
-    for (field, value) in wrong_quantities("spec.template", &spec["template"]) {
-        reader.refuse(&field, &value, "it is no quantity", QUANTITY_REMEDY);
-    }
+    let workload = wire.workload_ref.as_ref().map(|named| workload::read(reader, named));
+    let (selector, template) = if workload.is_some() {
+        workload::template(reader, wire, spec, found)
+    } else {
+        selector::check(reader, ("spec.selector", wire.selector.as_ref()), ("spec.template", &spec["template"]));
+        for (field, value) in wrong_quantities("spec.template", &spec["template"]) {
+            reader.refuse(&field, &value, "it is no quantity", QUANTITY_REMEDY);
+        }
+        (Arc::new(spec["selector"].clone()), Arc::new(spec["template"].clone()))
+    };
     let history_limit = reader.count("spec.revisionHistoryLimit", wire.revision_history_limit, 10);
     let history = wire.analysis.clone().unwrap_or_default();
     let run_history = RunHistory {
@@ -71,8 +97,12 @@ fn read(reader: &mut Reader, rollout: &str, spec: &Value, wire: &api::RolloutSpe
     let strategy = strategy(reader, rollout, wire);
     Some(Spec {
         replicas,
-        selector: Arc::new(spec["selector"].clone()),
-        template: Arc::new(spec["template"].clone()),
+        selector,
+        template,
+        workload: match workload {
+            Some(workload) => Some(workload?),
+            None => None,
+        },
         min_ready,
         strategy: strategy?,
         history_limit,

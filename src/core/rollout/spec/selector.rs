@@ -1,38 +1,45 @@
 //! Selector and template: do the Rollout's pods belong to it?
 
 use super::reader::Reader;
-use crate::api::{LabelSelector, LabelSelectorRequirement, RolloutSpec};
+use crate::api::{LabelSelector, LabelSelectorRequirement};
 use serde_json::Value;
 
 /// Labels that the controller sets itself, so that neither selector nor template may.
 const OURS: &str = crate::core::rollout::LABEL_HASH;
 
-pub(super) fn check(reader: &mut Reader, wire: &RolloutSpec, template: &Value) {
+/// Each with the path under which a person finds it.
+pub(super) fn check(
+    reader: &mut Reader,
+    (selector_at, selector): (&str, Option<&LabelSelector>),
+    (template_at, template): (&str, &Value),
+) {
     if !template.is_object() {
-        reader.refuse("spec.template", &"", "it is missing", "write a pod template, as a Deployment has it");
+        reader.refuse(template_at, &"", "it is missing", "write a pod template, as a Deployment has it");
     }
-    let Some(selector) = wire.selector.as_ref() else {
-        reader.refuse("spec.selector", &"", "it is missing", "select the labels of spec.template");
+    let remedy = "select the labels of the pod template";
+    let Some(selector) = selector else {
+        reader.refuse(selector_at, &"", "it is missing", remedy);
         return;
     };
     if selector.match_labels.is_empty() && selector.match_expressions.is_empty() {
-        reader.refuse("spec.selector", &"{}", "it selects every pod", "select the labels of spec.template");
+        reader.refuse(selector_at, &"{}", "it selects every pod", remedy);
         return;
     }
+    let labels_at = format!("{template_at}.metadata.labels");
     let labels = &template["metadata"]["labels"];
     if let Some(value) = selector.match_labels.get(OURS) {
         reader.refuse(
-            &format!("spec.selector.matchLabels.{OURS}"),
+            &format!("{selector_at}.matchLabels.{OURS}"),
             value,
             "the controller sets this label itself",
             "remove it",
         );
     }
     if !labels[OURS].is_null() {
-        let field = format!("spec.template.metadata.labels.{OURS}");
+        let field = format!("{labels_at}.{OURS}");
         reader.refuse(&field, &labels[OURS], "the controller sets this label itself", "remove it");
     }
-    let operators_known = operators(reader, selector);
+    let operators_known = operators(reader, selector_at, selector);
     if !template.is_object() || !operators_known {
         return;
     }
@@ -40,27 +47,27 @@ pub(super) fn check(reader: &mut Reader, wire: &RolloutSpec, template: &Value) {
     for (key, value) in &selector.match_labels {
         if label(key) != Some(value) && key != OURS {
             reader.refuse(
-                "spec.template.metadata.labels",
+                &labels_at,
                 labels,
-                format!("spec.selector wants {key}: {value}"),
+                format!("{selector_at} wants {key}: {value}"),
                 "give the template the labels that are selected",
             );
         }
     }
     for requirement in selector.match_expressions.iter().filter(|r| !holds(r, label(&r.key))) {
         reader.refuse(
-            "spec.template.metadata.labels",
+            &labels_at,
             labels,
-            format!("spec.selector wants {} {} {:?}", requirement.key, requirement.operator, requirement.values),
+            format!("{selector_at} wants {} {} {:?}", requirement.key, requirement.operator, requirement.values),
             "give the template the labels that are selected",
         );
     }
 }
 
-fn operators(reader: &mut Reader, selector: &LabelSelector) -> bool {
+fn operators(reader: &mut Reader, selector_at: &str, selector: &LabelSelector) -> bool {
     let mut known = true;
     for (index, requirement) in selector.match_expressions.iter().enumerate() {
-        let field = format!("spec.selector.matchExpressions[{index}]");
+        let field = format!("{selector_at}.matchExpressions[{index}]");
         let fine = match requirement.operator.as_str() {
             "In" | "NotIn" => !requirement.values.is_empty(),
             "Exists" | "DoesNotExist" => requirement.values.is_empty(),

@@ -1,7 +1,9 @@
 //! The spec's rules, with a canary and a blue/green Rollout as their starting points.
 
 use super::*;
+use crate::core::object::ResourceType;
 use crate::core::refusal::Refusal;
+use crate::core::row::WorkloadRow;
 use crate::core::scalar::{CountOrShare, Span, Weight};
 use serde_json::{Value, json};
 
@@ -165,7 +167,6 @@ fn each_unsupported_field_is_refused_by_name() {
     let object = json!({"any": "thing"});
     let metadata = json!({"labels": {"role": "x"}});
     let of_canary: &[(&str, Value)] = &[
-        ("workloadRef", json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"})),
         ("rollbackWindow", json!({"revisions": 2})),
         ("restartAt", json!("2026-01-01T00:00:00Z")),
         ("strategy.canary.antiAffinity", json!({"requiredDuringSchedulingIgnoredDuringExecution": {}})),
@@ -212,6 +213,63 @@ fn each_unsupported_field_is_refused_by_name() {
         }
     }
     assert_eq!(silent, Vec::<String>::new());
+}
+
+fn of_workload(workload: Value) -> Value {
+    let mut spec = canary();
+    for field in ["template", "selector"] {
+        spec.as_object_mut().expect("an object").remove(field);
+    }
+    with(spec, "workloadRef", workload)
+}
+
+/// 1.1.1
+#[test]
+fn a_workload_is_a_deployment_a_replica_set_or_a_pod_template() {
+    let kinds = [
+        ("apps/v1", "Deployment", WorkloadKind::Deployment),
+        ("apps/v1", "ReplicaSet", WorkloadKind::ReplicaSet),
+        ("v1", "PodTemplate", WorkloadKind::PodTemplate),
+    ];
+    for (version, kind, read) in kinds {
+        let spec = of_workload(json!({"apiVersion": version, "kind": kind, "name": "web.v1"}));
+        let expected = WorkloadRef { kind: read, name: "web.v1".to_owned(), scale_down: ScaleDown::Never };
+        assert_eq!(parse(&spec).map(|s| s.workload), Ok(Some(expected)));
+    }
+    let deployment =
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "scaleDown": "progressively"});
+    let spec = parse(&of_workload(deployment)).expect("accepted");
+    assert_eq!(spec.workload.map(|w| w.scale_down), Some(ScaleDown::Progressively));
+}
+
+#[test]
+fn what_cannot_be_followed_is_refused_by_field() {
+    let with_workload = |version: &str, kind: &str, name: &str, scale_down: &str| {
+        let workload = json!({"apiVersion": version, "kind": kind, "name": name, "scaleDown": scale_down});
+        refused(&of_workload(workload))
+    };
+    assert_eq!(with_workload("apps/v1", "StatefulSet", "web", ""), ["spec.workloadRef.kind"]);
+    assert_eq!(with_workload("extensions/v1beta1", "Deployment", "web", ""), ["spec.workloadRef.kind"]);
+    assert_eq!(with_workload("apps/v1", "Deployment", "", ""), ["spec.workloadRef.name"]);
+    assert_eq!(with_workload("apps/v1", "Deployment", "web,kind=x", ""), ["spec.workloadRef.name"]);
+    assert_eq!(with_workload("apps/v1", "Deployment", "web", "soon"), ["spec.workloadRef.scaleDown"]);
+    assert_eq!(with_workload("v1", "PodTemplate", "web", "onsuccess"), ["spec.workloadRef.scaleDown"]);
+    let workload = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+    assert_eq!(refused(&with(canary(), "workloadRef", workload)), ["spec.template"]);
+}
+
+#[test]
+fn a_workloads_template_is_checked_where_it_stands() {
+    let object = json!({"metadata": {"name": "web", "uid": "u", "resourceVersion": "1"},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": {"metadata": {"labels": {"app": "web"}}}}});
+    let row = WorkloadRow::read(&ResourceType::DEPLOYMENT, &object).expect("a Deployment");
+    let workload = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+    let read = |spec: &Value| Spec::parse_with("web", spec, Some(&row));
+    let spec = read(&of_workload(workload.clone())).expect("accepted");
+    assert_eq!((&*spec.selector, &*spec.template), (&object["spec"]["selector"], &object["spec"]["template"]));
+    let own = with(of_workload(workload), "selector", json!({"matchLabels": {"tier": "front"}}));
+    let refusals = read(&own).expect_err("the labels differ");
+    assert_eq!(refusals[0].field, "Deployment web: spec.template.metadata.labels");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a Rollout's spec means, in types that cannot be wrong.
 
 use crate::core::analysis::template::TemplateRef;
+use crate::core::object::ResourceType;
 use crate::core::scalar::{CountOrShare, Span, Weight};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -13,8 +14,11 @@ pub struct Spec {
     pub replicas: u32,
     /// The selector as it stands in the object; non-empty, and it matches the template's labels.
     pub selector: Arc<Value>,
-    /// The pod template as stored; its labels are checked, the rest is proven by the API server.
+    /// The pod template as stored; its labels are checked, the rest is proven by the API server. Null while a workload that
+    /// has it was not looked at.
     pub template: Arc<Value>,
+    /// Where the template is taken from, unless it stands in the spec.
+    pub workload: Option<WorkloadRef>,
     /// How long a pod must be ready before it is available; whole seconds.
     pub min_ready: Span,
     pub strategy: Strategy,
@@ -26,6 +30,44 @@ pub struct Spec {
     pub progress_deadline: Span,
     pub deadline_abort: DeadlineAbort,
     pub run_history: RunHistory,
+}
+
+/// The object of the same namespace whose template is rolled out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkloadRef {
+    pub kind: WorkloadKind,
+    pub name: String,
+    /// Only a Deployment is scaled down.
+    pub scale_down: ScaleDown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkloadKind {
+    Deployment,
+    ReplicaSet,
+    PodTemplate,
+}
+
+impl WorkloadKind {
+    pub fn resource(self) -> ResourceType {
+        match self {
+            Self::Deployment => ResourceType::DEPLOYMENT,
+            Self::ReplicaSet => ResourceType::REPLICA_SET,
+            Self::PodTemplate => ResourceType::POD_TEMPLATE,
+        }
+    }
+}
+
+/// What becomes of the Deployment's own pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ScaleDown {
+    /// They are the user's matter.
+    #[default]
+    Never,
+    /// They go when the Rollout is Healthy.
+    OnSuccess,
+    /// One goes for each available pod of the Rollout, the rest when it is Healthy.
+    Progressively,
 }
 
 /// What exceeding the progress deadline does.

@@ -14,7 +14,6 @@ const ONLY_TRAEFIK: &str = "use trafficRouting.traefik";
 const REMOVE: &str = "remove it";
 
 const UNSUPPORTED: &[Line] = &[
-    ("workloadRef", NOT_YET, "move the pod template into spec.template"),
     ("rollbackWindow", NOT_YET, "remove it; going back to an older revision runs the steps"),
     ("restartAt", NOT_YET, "remove it; change an annotation of the template to replace the pods"),
     ("strategy.canary.antiAffinity", NOT_YET, "write the affinity into spec.template"),
