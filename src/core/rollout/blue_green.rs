@@ -1,11 +1,11 @@
 //! The blueGreen strategy: two full sets of pods, and a Service that moves from one to the other.
 
-use super::facts::pods;
 use super::pass::{Pass, Phase};
+use super::retire::Terms;
 use super::routing::{check_selectors, missing_service};
 use super::runs::Place;
 use super::shares::point;
-use super::spec::{AfterAbort, BlueGreen, Promotion};
+use super::spec::{BlueGreen, Promotion};
 use crate::api::{BlueGreenStatus, TrafficObjects, TrafficStatus};
 use crate::core::scalar::Span;
 
@@ -248,20 +248,15 @@ fn resize(pass: &mut Pass<'_>, strategy: &BlueGreen, active: Option<&str>, wante
     if phase != Phase::Initial && stable != current {
         pass.hold(&stable, pass.stable_pods());
     }
-    let others: Vec<String> = f.sets.iter().filter(|(_, s)| pods(s.size) > 0).map(|(h, _)| h.clone()).collect();
-    for hash in others {
-        let in_role = hash == stable || (hash == current && phase != Phase::Aborted);
-        if in_role || active == Some(hash.as_str()) || !moved || phase == Phase::Initial {
-            continue;
-        }
-        let delay = if hash == current {
-            match strategy.after_abort {
-                AfterAbort::ScaleDownAfter(delay) => delay,
-                AfterAbort::Keep => continue,
-            }
-        } else {
-            strategy.scale_down_delay()
-        };
-        pass.retire(&hash, delay);
+    if !moved || phase == Phase::Initial {
+        return;
     }
+    let unused: Vec<String> = f.sets.keys().filter(|h| active != Some(h.as_str())).cloned().collect();
+    let terms = Terms {
+        after_abort: strategy.after_abort,
+        delay: strategy.scale_down_delay(),
+        limit: strategy.scale_down_delay_revisions,
+        fewest: 0,
+    };
+    pass.let_go(unused, terms);
 }

@@ -2,14 +2,15 @@
 
 use super::facts::Facts;
 use super::pass::{Pass, Phase};
+use super::retire::Terms;
 use super::revisions;
 use super::routing::{Routing, agreed, live_of};
 use super::runs::Place;
 use super::shares::{MOST_UNHEARD, desired_weight, direct, point, raise};
 use super::sizes;
-use super::spec::{AfterAbort, Canary, Step};
+use super::spec::{Canary, Step};
 use super::steps::advance;
-use crate::core::scalar::{Span, Weight};
+use crate::core::scalar::{Rounding, Span, Weight};
 
 /// Times that the canary may lose its pods in one step.
 const LOSSES: i32 = 3;
@@ -186,23 +187,18 @@ fn resize(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'_>>) {
     if phase != Phase::Initial && stable != current {
         pass.hold(&stable, pass.stable_pods());
     }
-    let hashes: Vec<String> = f.sets.keys().cloned().collect();
-    for hash in hashes {
-        let in_role = hash == stable || (hash == current && phase != Phase::Aborted);
-        let carries = routing.is_some_and(|routing| routing.carries(pass, &hash));
-        if in_role || carries || phase == Phase::Initial {
-            continue;
-        }
-        let delay = if hash == current {
-            match canary.after_abort {
-                AfterAbort::ScaleDownAfter(delay) => delay,
-                AfterAbort::Keep => continue,
-            }
-        } else {
-            canary.scale_down_delay
-        };
-        pass.retire(&hash, delay);
+    if phase == Phase::Initial {
+        return;
     }
+    let carries = |hash: &String| routing.is_some_and(|routing| routing.carries(pass, hash));
+    let unused: Vec<String> = f.sets.keys().filter(|h| !carries(h)).cloned().collect();
+    let terms = Terms {
+        after_abort: canary.after_abort,
+        delay: canary.scale_down_delay,
+        limit: canary.scale_down_delay_revisions,
+        fewest: all - canary.max_unavailable.of(all, Rounding::Down).min(all),
+    };
+    pass.let_go(unused, terms);
 }
 
 fn resize_basic(pass: &mut Pass<'_>, canary: &Canary) {

@@ -20,6 +20,7 @@ mod floor;
 mod frozen;
 mod observed;
 mod pass;
+mod retire;
 pub mod revisions;
 mod routing;
 mod runs;

@@ -289,7 +289,7 @@ impl<'a> Pass<'a> {
         self.scale(hash, size);
     }
 
-    fn scale(&mut self, hash: &str, size: u32) {
+    pub(super) fn scale(&mut self, hash: &str, size: u32) {
         let Some(set) = self.f.sets.get(hash).copied() else { return };
         if facts::pods(set.size) == size {
             return;
@@ -298,26 +298,6 @@ impl<'a> Pass<'a> {
         let text = format!("Scaled {verb} ReplicaSet {} from {} to {size}", set.meta.name, set.size);
         self.notice(false, "ScalingReplicaSet", text);
         self.effects.push(super::edits::scale(set, size));
-    }
-
-    /// Lets a ReplicaSet that is no longer in use go to 0, `delay` after this was seen first.
-    pub(super) fn retire(&mut self, hash: &str, delay: crate::core::scalar::Span) {
-        let Some(set) = self.f.sets.get(hash).copied() else { return };
-        if set.size == 0 {
-            return;
-        }
-        let seen = set.meta.annotations.get(super::edits::SCALE_DOWN_DEADLINE);
-        match seen.and_then(|t| t.parse::<Timestamp>().ok()) {
-            _ if delay.as_duration().is_zero() => self.scale(hash, 0),
-            Some(deadline) if deadline <= self.f.now => self.scale(hash, 0),
-            Some(deadline) => self.wake_at(deadline),
-            None => {
-                let deadline = delay.after(self.f.now);
-                let text = Some(deadline.to_string());
-                self.effects.push(super::edits::annotate_set(set, super::edits::SCALE_DOWN_DEADLINE, text, Why::Scale));
-                self.wake_at(deadline);
-            }
-        }
     }
 
     /// Deletes the oldest ReplicaSets beyond the limit that have no pods (H4).

@@ -6,6 +6,8 @@ use crate::sim::oracle::Oracle;
 use crate::sim::run::Run;
 use serde_json::{Value, json};
 
+mod retire;
+
 const NAMESPACE: &str = "shop";
 
 fn rollout() -> ObjectRef {

@@ -2,7 +2,8 @@
 
 use super::reader::Reader;
 use super::{
-    DeadlineAbort, RunHistory, Spec, Strategy, WorkloadRef, blue_green, canary, selector, unsupported, workload,
+    BlueGreen, DeadlineAbort, RunHistory, Spec, Strategy, WorkloadRef, blue_green, canary, selector, unsupported,
+    workload,
 };
 use crate::api;
 use crate::core::refusal::Refusal;
@@ -95,6 +96,13 @@ fn read(
     };
     let deadline_abort = deadline_abort(reader, wire.progress_deadline_abort.as_ref());
     let strategy = strategy(reader, rollout, wire);
+    if let Some(Strategy::BlueGreen(BlueGreen { scale_down_delay_revisions: Some(limit), .. })) = &strategy
+        && *limit > history_limit
+    {
+        let field = "spec.strategy.blueGreen.scaleDownDelayRevisionLimit";
+        let problem = format!("so many old revisions are not kept: revisionHistoryLimit is {history_limit}");
+        reader.refuse(field, limit, problem, "give at most revisionHistoryLimit");
+    }
     Some(Spec {
         replicas,
         selector,

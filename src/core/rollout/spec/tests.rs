@@ -130,6 +130,14 @@ fn zero_delays_mean_what_they_say() {
     assert_eq!((canary.scale_down_delay, canary.after_abort), (Span::ZERO, AfterAbort::Keep));
 }
 
+#[test]
+fn a_blue_green_limit_of_waiting_revisions_is_at_most_what_history_keeps() {
+    let field = "strategy.blueGreen.scaleDownDelayRevisionLimit";
+    let limited = |limit: i64| with(with(blue_green(), "revisionHistoryLimit", json!(2)), field, json!(limit));
+    assert_eq!(read_blue_green(&limited(2)).scale_down_delay_revisions, Some(2));
+    assert_eq!(refused(&limited(3)), [format!("spec.{field}")]);
+}
+
 /// 1.1.4: a number, a text without unit and a duration.
 #[test]
 fn pauses_are_read_as_upstream_reads_them() {
@@ -174,7 +182,6 @@ fn each_unsupported_field_is_refused_by_name() {
         ("strategy.canary.stableMetadata", metadata.clone()),
         ("strategy.canary.pingPong", json!({"pingService": "a", "pongService": "b"})),
         ("strategy.canary.dynamicStableScale", json!(true)),
-        ("strategy.canary.scaleDownDelayRevisionLimit", json!(1)),
         ("strategy.canary.trafficRouting.istio", object.clone()),
         ("strategy.canary.trafficRouting.nginx", object.clone()),
         ("strategy.canary.trafficRouting.alb", object.clone()),
@@ -197,7 +204,6 @@ fn each_unsupported_field_is_refused_by_name() {
         ("strategy.blueGreen.previewMetadata", metadata.clone()),
         ("strategy.blueGreen.activeMetadata", metadata),
         ("strategy.blueGreen.trafficRouting", json!({"traefik": {"weightedTraefikServiceName": "web"}})),
-        ("strategy.blueGreen.scaleDownDelayRevisionLimit", json!(1)),
         ("strategy.blueGreen.maxUnavailable", json!(1)),
     ];
     let mut silent = Vec::new();

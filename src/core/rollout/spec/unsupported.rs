@@ -40,9 +40,7 @@ const UNSUPPORTED: &[Line] = &[
     ("strategy.blueGreen.previewMetadata", NOT_YET, REMOVE),
     ("strategy.blueGreen.activeMetadata", NOT_YET, REMOVE),
     // Parsed, and not carried out yet: whoever carries one out deletes its line here and in docs/shortcomings.md.
-    ("strategy.canary.scaleDownDelayRevisionLimit", NOT_YET, REMOVE),
     ("strategy.blueGreen.trafficRouting", NOT_YET, "remove it; the active Service's selector is switched"),
-    ("strategy.blueGreen.scaleDownDelayRevisionLimit", NOT_YET, REMOVE),
     ("strategy.blueGreen.maxUnavailable", NOT_YET, "remove it; only restarts would use it"),
 ];
 
