@@ -113,7 +113,9 @@ impl Layout {
             if left.is_empty() {
                 return true;
             }
-            left.iter().for_each(|group| remove_tree(group));
+            for group in &left {
+                remove_tree(group);
+            }
             thread::sleep(Duration::from_millis(100));
         }
         false

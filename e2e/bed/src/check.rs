@@ -261,7 +261,9 @@ fn disk(cache: &Cache) -> Item {
     let needed = if built { DISK_WARM_GB } else { DISK_GB };
     let found = match rustix::fs::statvfs(cache.root()) {
         Err(e) => Err(e.to_string()),
-        Ok(stat) => enough(stat.f_bavail * stat.f_frsize >> 30, needed, &format!("free at {}", cache.root().display())),
+        Ok(stat) => {
+            enough((stat.f_bavail * stat.f_frsize) >> 30, needed, &format!("free at {}", cache.root().display()))
+        }
     };
     item("disk", found, "set TIDEGATE_CACHE to a folder with more room", None)
 }

@@ -88,7 +88,7 @@ fn serve(listener: &TcpListener, target: SocketAddr, stop: &AtomicBool) {
         match accepted {
             // Threads are born in their parent's namespace, so the connection is made inside.
             Ok((outside, _)) => {
-                drop(thread::Builder::new().name("forward".to_owned()).spawn(move || join(&outside, target)))
+                drop(thread::Builder::new().name("forward".to_owned()).spawn(move || join(&outside, target)));
             }
             // Out of file descriptors or the like: it passes.
             Err(_) => thread::sleep(Duration::from_millis(50)),

@@ -67,7 +67,7 @@ impl Node {
             end_with_the_owner();
         }
         self.cover_the_machine()?;
-        self.bring_up_the_network()?;
+        Self::bring_up_the_network()?;
         self.start_programs(&orders)?;
         fs::write(self.run.join(READY), "").doing(|| "writing ready".to_owned())?;
         self.say("node Ready");
@@ -137,7 +137,7 @@ impl Node {
         Ok(())
     }
 
-    fn bring_up_the_network(&self) -> Result<()> {
+    fn bring_up_the_network() -> Result<()> {
         let ip = |arguments: &str| {
             process::output("bringing up the node's network", Command::new("ip").args(arguments.split(' ')))
         };

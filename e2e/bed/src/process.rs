@@ -66,7 +66,7 @@ pub fn tail(log: &Path, lines: usize) -> String {
     }
     let text = String::from_utf8_lossy(&text).into_owned();
     let all: Vec<&str> = text.lines().collect();
-    all[all.len().saturating_sub(lines)..].iter().map(|l| format!("    {l}\n")).collect()
+    all[all.len().saturating_sub(lines)..].iter().fold(String::new(), |text, line| text + "    " + line + "\n")
 }
 
 /// Where a program is on the PATH, `None` if it is not.

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::cache::{self, Cache};
 use crate::debian::Unpacked;
 use crate::failure::{Doing, Failure, Result};
+use crate::images::oci::hex;
 use crate::lock::Lock;
 use crate::{process, say};
 
@@ -194,7 +195,7 @@ fn seconds(n: u32) -> String {
 }
 
 fn short(hash: &[u8]) -> String {
-    hash.iter().take(4).map(|b| format!("{b:02x}")).collect()
+    hex(&hash[..4])
 }
 
 /// The version of the module that holds `package`: the longest required path that the package starts with.

@@ -1,5 +1,6 @@
 //! The little HTTP/1.1 that a registry on the loopback needs: one request per connection, no TLS, bodies of known length.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -52,7 +53,7 @@ pub fn request(host: &str, method: &str, path: &str, headers: &[(&str, &str)], b
     let mut head =
         format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n");
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(head, "{name}: {value}\r\n");
     }
     stream.write_all(format!("{head}\r\n").as_bytes())?;
     match body {

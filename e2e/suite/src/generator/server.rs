@@ -127,9 +127,9 @@ async fn serve(stream: TcpStream, key: &Key, gate: &RwLock<()>, next: impl Fn() 
         if signature != Signature::None {
             let nonce = if signature == Signature::Right { nonce.as_str() } else { "0" };
             let signature = key.sign(Signed { pod, version: &version, nonce, status });
-            head.push_str(&format!(
-                "x-tidegate-pod: {pod}\r\nx-tidegate-version: {version}\r\nx-tidegate-signature: {signature}\r\n"
-            ));
+            for (name, value) in [("pod", pod), ("version", &version), ("signature", &signature)] {
+                head = head + "x-tidegate-" + name + ": " + value + "\r\n";
+            }
         }
         stream.write_all(format!("{head}\r\nok\n").as_bytes()).await?;
         drop(open);
