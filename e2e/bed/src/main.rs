@@ -12,7 +12,7 @@ use bed::failure::{Failure, Result};
 use bed::{bench, check, init, manifests, node, programs, say, verify};
 
 const USAGE: &str = "\
-cargo demo [--once] [--json FILE] [--chaos SEED] [--check] [--keep] [--kubeconfig FILE --registry HOST --entry URL]
+cargo demo [--once] [--json FILE] [--chaos SEED [--harmless]] [--check] [--keep] [--kubeconfig FILE --registry HOST --entry URL]
   cargo verify [--wide] [--only NAME]... [--kubeconfig FILE --registry HOST --entry URL]
   cargo bed check                     what this machine has and lacks
   cargo bed build [--all]             builds everything that a cluster needs (--all: what only scale runs need, too)
@@ -162,7 +162,7 @@ fn demo_options(words: &[&str]) -> Result<demo::Options> {
         match word {
             "--check" => options.check = true,
             "--keep" => options.keep = true,
-            "--once" => options.story.push(word.to_owned()),
+            "--once" | "--harmless" => options.story.push(word.to_owned()),
             "--json" | "--chaos" => {
                 let mut value = words.value(word)?;
                 // The suite is started in the checkout's folder, the user may be elsewhere.
