@@ -26,6 +26,8 @@ pub(super) fn conclude(pass: &mut Pass<'_>, late: Option<&str>, steps: usize) {
         _ if pass.next.abort == Some(true) => ("False", "RolloutAborted"),
         _ if late.is_some() => ("False", "ProgressDeadlineExceeded"),
         "Healthy" => ("True", "NewReplicaSetAvailable"),
+        // Nothing is under way that a pause could stop.
+        "Paused" if settled => ("True", "NewReplicaSetAvailable"),
         "Paused" => ("Unknown", "RolloutPaused"),
         _ => ("True", "ReplicaSetUpdated"),
     };
