@@ -282,6 +282,11 @@ wire! {
         /// Begin.
         #[schemars(schema_with = "schema::time")]
         pub rollout_started_at: Option<Timestamp>,
+        /// Since when it waits for a person, while it does.
+        #[schemars(schema_with = "schema::time")]
+        pub manual_pause_started_at: Option<Timestamp>,
+        /// How long it waited for a person before.
+        pub total_manual_pause_duration_seconds: Option<i64>,
         /// End.
         #[schemars(schema_with = "schema::time")]
         pub finished_at: Option<Timestamp>,

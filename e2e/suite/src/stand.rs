@@ -16,6 +16,9 @@ use std::time::Duration;
 /// How long a Rollout of a few pods may take to be complete on a busy node.
 pub const SETTLE: Duration = Duration::from_secs(90);
 
+/// So many answers on connections of their own come from both instances of the router but once in thousands of runs.
+pub const IN_A_ROW: usize = 16;
+
 /// A namespace with an app that has a name, a host and a key.
 #[derive(Debug, Clone)]
 pub struct Stand {
@@ -86,14 +89,15 @@ impl Stand {
         }
     }
 
-    /// Waits until the app answers users at all.
+    /// Waits until every instance of the router answers users of the app.
     ///
     /// # Errors
     /// When it does not within [`SETTLE`].
     pub async fn answering(&self) -> anyhow::Result<()> {
         wait::poll(SETTLE, &format!("signed answers for {}", self.app.host), || async {
-            let probe = Generator::start(self.target(), Load { keep_alive: 4, paced: 0, ..Load::STANDARD });
-            probe.more(12).await;
+            // Each on a connection of its own: one that is kept would ask the same instance again and again.
+            let probe = Generator::start(self.target(), Load { keep_alive: 0, paced: 40, ..Load::STANDARD });
+            probe.more(IN_A_ROW).await;
             let records = probe.stop().await;
             match records.iter().find(|r| !r.signed || r.status != 200) {
                 Some(bad) => Err(format!("status {} {:?}", bad.status, bad.trouble)),

@@ -46,6 +46,7 @@ pub(super) fn conclude(pass: &mut Pass<'_>, late: Option<&str>, steps: usize) {
     set(pass, "Reconciling", yes(matches!(phase, "Progressing" | "Paused")), &word, &message);
     set(pass, "Stalled", yes(phase == "Degraded"), &word, &message);
 
+    pass.note_duration(healthy && settled);
     if healthy && settled && pass.next.stable_proven == Some(true) {
         remember_good(pass);
     }

@@ -14,6 +14,7 @@ mod commands;
 mod conditions;
 mod deadline;
 mod decide;
+mod duration;
 mod edits;
 mod facts;
 mod floor;

@@ -1,6 +1,7 @@
 //! One decision under way: the facts, the status that shall be, and what was found to be done.
 
 use super::commands;
+use super::duration::Ending;
 use super::facts::{self, Facts};
 use crate::api::{AbortedRevision, PauseCondition, RolloutStatus};
 use crate::core::object::ObjectRef;
@@ -126,7 +127,10 @@ impl<'a> Pass<'a> {
             self.next.abort = None;
             self.next.aborted_at = None;
             self.start_over(length, stable);
-            if !stable {
+            self.begin_duration();
+            if stable {
+                self.end_duration(Ending::FastRolledBack);
+            } else {
                 self.begin_floor();
             }
             if let Some(before) = self.next.aborted.iter().find(|a| a.hash == hash).filter(|_| !stable) {
@@ -215,6 +219,7 @@ impl<'a> Pass<'a> {
         }
         let revision = self.next.current_revision.unwrap_or(0);
         self.notice(true, "RolloutAborted", format!("Rollout aborted update to revision {revision}: {cause}"));
+        self.end_duration(Ending::Aborted);
         self.next.aborted.retain(|a| a.hash != hash);
         self.next.aborted.push(AbortedRevision { hash, time: Some(self.f.now), cause, class: Some(class.to_owned()) });
         let excess = self.next.aborted.len().saturating_sub(ABORTED_KEPT);
@@ -229,6 +234,7 @@ impl<'a> Pass<'a> {
         self.next.attempt = Some(self.next.attempt.unwrap_or(1) + 1);
         let steps = self.next.current_step_index.map(|_| 1);
         self.start_over(steps, false);
+        self.begin_duration();
         self.begin_floor();
         self.notice(false, "RolloutRetry", "Retrying the aborted revision from its first step");
     }
@@ -246,6 +252,14 @@ impl<'a> Pass<'a> {
     /// Makes the current revision the stable one.
     pub(super) fn complete(&mut self, reason: &str, steps: Option<usize>) {
         let hash = self.f.current().to_owned();
+        let made = |hash: &str| self.f.sets.get(hash).and_then(|set| set.meta.created);
+        let older = made(&hash) < made(&self.stable());
+        self.end_duration(match (self.next.promote_full == Some(true), older) {
+            (false, false) => Ending::Promoted,
+            (true, false) => Ending::FastPromoted,
+            (false, true) => Ending::RolledBack,
+            (true, true) => Ending::FastRolledBack,
+        });
         self.next.stable_rs = Some(hash);
         self.end_floor();
         self.next.abort = None;

@@ -79,7 +79,7 @@ pub(super) async fn all(
     story.tell(&format!(
         "{answered} requests were answered, as many are in Traefik's access log, none failed that should not have"
     ));
-    blue_green(story, stand, figures).await?;
+    blue_green(story, stand, options, figures).await?;
     Ok(Stage { origin })
 }
 
@@ -342,7 +342,7 @@ fn seconds(from: Timestamp, to: Timestamp) -> f64 {
 }
 
 /// A stand of its own, for its namespace only.
-async fn blue_green(story: &Story, stand: &Stand, figures: &mut Figures) -> anyhow::Result<()> {
+async fn blue_green(story: &Story, stand: &Stand, options: &Options, figures: &mut Figures) -> anyhow::Result<()> {
     story.act("Blue/green: all at once");
     let stand = Stand::new(&stand.cluster, "demo-blue-green").await?;
     let played = async {
@@ -371,7 +371,10 @@ async fn blue_green(story: &Story, stand: &Stand, figures: &mut Figures) -> anyh
         story.tell("switched; no request failed");
         Ok(())
     };
-    let outcome = played.await;
+    let outcome: anyhow::Result<()> = played.await;
+    if let Err(e) = &outcome {
+        super::keep_evidence(&stand, options, &format!("{e:?}")).await;
+    }
     stand.remove().await?;
     outcome
 }

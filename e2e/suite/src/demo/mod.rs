@@ -76,7 +76,7 @@ pub async fn run(cluster: &Cluster, options: &Options) -> anyhow::Result<bool> {
         Ok(_) => true,
         Err(e) => {
             println!("\n{:>7.1} s  NOT AS IT SHOULD BE: {e:#}", story.begun.elapsed().as_secs_f64());
-            keep_evidence(cluster, &stand, options, &format!("{e:?}")).await;
+            keep_evidence(&stand, options, &format!("{e:?}")).await;
             false
         }
     };
@@ -96,11 +96,13 @@ pub async fn run(cluster: &Cluster, options: &Options) -> anyhow::Result<bool> {
     Ok(good)
 }
 
-async fn keep_evidence(cluster: &Cluster, stand: &Stand, options: &Options, error: &str) {
-    let folder: &Path = &options.evidence;
+/// Of the place where the story broke off.
+async fn keep_evidence(stand: &Stand, options: &Options, error: &str) {
+    let folder = options.evidence.join(stand.namespace());
+    let folder: &Path = &folder;
     if let Ok(mut evidence) = Evidence::in_folder(folder) {
         evidence.requests(&stand.records());
-        evidence.gather(cluster, stand.namespace(), &options.install.namespace, error).await;
+        evidence.gather(&stand.cluster, stand.namespace(), &options.install.namespace, error).await;
         println!("{:>11}evidence in {}", "", folder.display());
     }
 }

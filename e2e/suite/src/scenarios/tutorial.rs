@@ -3,7 +3,7 @@
 use super::{Scenario, Tag};
 use crate::cluster::Kind;
 use crate::origin::{Origin, PATH};
-use crate::stand::{SETTLE, Stand};
+use crate::stand::{IN_A_ROW, SETTLE, Stand};
 use crate::wait;
 use anyhow::Context;
 use futures::FutureExt;
@@ -30,8 +30,6 @@ const FILES: [(&str, &str); 3] = [
 /// The host of the sample's Ingress, and the name of its Deployment and its Service.
 const HOST: &str = "mynginx.127.0.0.1.sslip.io";
 const NAME: &str = "mynginx";
-/// So many answers on connections of their own come from both instances of the router but once in thousands of runs.
-const IN_A_ROW: usize = 16;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The Rollout that takes the Deployment's place: the same pods, and steps.
