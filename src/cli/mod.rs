@@ -16,6 +16,7 @@ pub mod look;
 mod output;
 mod owner;
 pub mod pause;
+pub mod release;
 pub mod set;
 mod show;
 pub mod status;
@@ -64,6 +65,8 @@ enum Verb {
     Rollback(command::Rollback),
     /// Puts the template of a former revision back into spec; refused where a repository owns it.
     Undo(set::Undo),
+    /// Takes the controller's finalizer off Rollouts, where no controller is left to do it.
+    Release(release::Release),
     /// Changes a field of the template.
     Set(set::Set),
     /// Prints a completion script.
@@ -130,6 +133,7 @@ impl Verb {
             Self::Restart(verb) => verb.run(target).await?,
             Self::Rollback(verb) => verb.run(target).await?,
             Self::Undo(verb) => verb.run(target).await?,
+            Self::Release(verb) => verb.run(target).await?,
             Self::Set(verb) => verb.run(target).await?,
             // Handled before: they need no cluster of the user's.
             Self::Controller(_) | Self::Crds(_) | Self::Completion(_) => {}

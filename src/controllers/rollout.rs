@@ -24,11 +24,16 @@ impl Kind for Rollout {
         let uid = rollout.as_ref().map(|r| r.meta.uid.clone()).unwrap_or_default();
         let mut others = caches.rollouts.list(namespace);
         others.retain(|r| r.meta.name != key.name);
+        let mut replica_sets = caches.replica_sets.synced()?.list(namespace);
+        replica_sets.retain(|s| match &s.meta.owner {
+            Some(owner) => owner.uid == uid,
+            None => s.meta.labels.get(crate::core::rollout::LABEL_ROLLOUT) == Some(&key.name),
+        });
         let mut endpoint_slices = caches.endpoint_slices.synced()?.list(namespace);
         endpoint_slices.retain(|s| s.meta.labels.get(crate::core::rollout::LABEL_ROLLOUT) == Some(&key.name));
         Ok(Observed {
             name: key.name.clone(),
-            replica_sets: caches.replica_sets.synced()?.owned_by(namespace, &uid),
+            replica_sets,
             services: caches.services.synced()?.list(namespace),
             // Only what a gone Rollout left behind is looked for there; it is looked for again when they are listed.
             deployments: caches.deployments.list(namespace),

@@ -33,9 +33,12 @@ pub fn keys(caches: &Caches, change: &Change) -> Vec<(Key, Lane)> {
     };
     let lane = lane(caches, change);
     // What a Rollout changed in others' objects is put back when it is gone, also when that is found at start.
-    if let Some(name) = change.meta.annotations.get(rollout::ANNOTATION_MANAGED_BY) {
-        let lent = [ResourceType::SERVICE, ResourceType::DEPLOYMENT].contains(&target.resource);
-        if lent && caches.rollouts.get(&target.namespace, name).is_none() {
+    // ReplicaSets that it left behind hold that up until they go.
+    let lent = [ResourceType::SERVICE, ResourceType::DEPLOYMENT, ResourceType::REPLICA_SET].contains(&target.resource);
+    let (label, mark) = (rollout::LABEL_ROLLOUT, rollout::ANNOTATION_MANAGED_BY);
+    let name = change.meta.labels.get(label).or_else(|| change.meta.annotations.get(mark));
+    if let Some(name) = name.filter(|_| lent) {
+        if caches.rollouts.get(&target.namespace, name).is_none() {
             keys.push((ObjectRef::new(ResourceType::ROLLOUT, &target.namespace, name), lane));
         }
     }

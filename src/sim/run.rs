@@ -248,8 +248,14 @@ impl Run {
 
     /// The process ends, and the next one starts.
     pub fn restart(&mut self) {
+        self.stop(RESTART);
+    }
+
+    /// The process ends, and none starts for so long.
+    pub fn stop(&mut self, away: SignedDuration) {
         self.process = None;
-        self.restart_at = self.now() + RESTART;
+        self.asked = Asked::default();
+        self.restart_at = self.now() + away;
     }
 
     pub fn get(&self, target: &ObjectRef) -> Option<serde_json::Value> {

@@ -75,7 +75,7 @@ impl Pass<'_> {
         let meta = &self.application.meta;
         let generation_is_new = self.status.observed_generation != Some(meta.generation);
         self.status.observed_generation = Some(meta.generation);
-        let spec = match Spec::parse(&self.application.spec, &meta.namespace, &self.application.finalizers) {
+        let spec = match Spec::parse(&self.application.spec, &meta.namespace, &meta.finalizers) {
             Ok(spec) => spec,
             Err(refusals) => return self.invalid(&refusals),
         };

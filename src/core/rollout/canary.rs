@@ -1,5 +1,6 @@
 //! The canary strategy: from step to step, and what each state asks of pods, Services and shares.
 
+use super::deletion;
 use super::facts::Facts;
 use super::pass::{Pass, Phase};
 use super::retire::Terms;
@@ -43,6 +44,7 @@ pub(super) fn decide(pass: &mut Pass<'_>, canary: &Canary) {
     advance(pass, canary, routing.as_ref(), promoted);
     let weight = routing.as_ref().map(|routing| {
         let weight = desired_weight(pass, canary, routing);
+        let weight = deletion::hold(pass, routing, weight);
         direct(pass, canary, routing, weight);
         weight
     });

@@ -1,23 +1,26 @@
 //! From a snapshot to a plan.
 
-use super::edits;
 use super::facts::{self, Facts};
 use super::pass::Pass;
 use super::spec::Strategy;
-use super::{Observed, blue_green, canary, conditions, frozen, revisions, workload};
-use crate::core::plan::Plan;
+use super::{Observed, blue_green, canary, conditions, deletion, edits, frozen, revisions, workload};
+use crate::core::plan::{Plan, Why};
 use crate::core::question::{Ask, Question};
+use crate::core::row::{Meta, ServiceRow};
 use jiff::Timestamp;
 use std::sync::Arc;
 
 /// What this Rollout wants next. Total and deterministic; deciding on one's own result gives no effects.
 pub fn decide(observed: &Observed, now: Timestamp) -> Plan {
     let Some(rollout) = observed.rollout.as_deref() else { return after_the_end(observed) };
-    if rollout.meta.deleting.is_some() {
-        // What belongs to it goes with it, by owner references.
-        return Plan::default();
-    }
     let seen = facts::read_status(&rollout.status);
+    if rollout.meta.deleting.is_some() {
+        let spec = frozen::placeholder(rollout);
+        let f = frozen::facts(observed, rollout, &spec, &seen, now);
+        let mut pass = Pass::new(&f);
+        deletion::decide(&mut pass);
+        return finish(pass);
+    }
     let looked = workload::look(observed, rollout);
     let mut plan = match looked.read(rollout) {
         Ok(spec) => {
@@ -28,6 +31,7 @@ pub fn decide(observed: &Observed, now: Timestamp) -> Plan {
                 Strategy::Canary(strategy) => canary::decide(&mut pass, strategy),
                 Strategy::BlueGreen(strategy) => blue_green::decide(&mut pass, strategy),
             }
+            deletion::adopt(&mut pass);
             if let Some(row) = looked.found() {
                 workload::hand_over(&mut pass, row);
             }
@@ -35,16 +39,14 @@ pub fn decide(observed: &Observed, now: Timestamp) -> Plan {
         }
         Err(refusals) => {
             let spec = frozen::placeholder(rollout);
-            let mut f = Facts::derive(observed, rollout, &spec, &seen, now);
-            f.hash.clone_from(&seen.current_pod_hash);
-            f.pending = None;
+            let f = frozen::facts(observed, rollout, &spec, &seen, now);
             let mut pass = Pass::new(&f);
             frozen::decide(&mut pass, refusals);
             finish(pass)
         }
     };
-    if looked.is_open() && !plan.urgent {
-        plan = Plan { safety: plan.safety, ask: plan.ask, wake: plan.wake, ..Plan::default() };
+    if looked.is_open() {
+        plan = only_what_cannot_wait(plan);
     }
     plan.ask.extend(looked.question());
     plan
@@ -52,14 +54,18 @@ pub fn decide(observed: &Observed, now: Timestamp) -> Plan {
 
 /// What was changed in objects of others is put back when the Rollout is gone; what was ours goes by owner references.
 fn after_the_end(observed: &Observed) -> Plan {
-    let steered = observed.services.iter().filter(|s| {
-        let ours = s.meta.annotations.get(super::ANNOTATION_MANAGED_BY).is_some_and(|name| *name == observed.name);
-        ours && s.meta.owner.is_none() && s.meta.deleting.is_none()
-    });
-    let taken_over = observed.deployments.iter().filter(|d| {
-        let ours = d.meta.annotations.get(super::ANNOTATION_MANAGED_BY).is_some_and(|name| *name == observed.name);
-        ours && d.meta.deleting.is_none()
-    });
+    // With `--cascade=orphan` its pods go on to serve: then who is served by which stays as it is, until they go too.
+    let orphans: Vec<&str> = (observed.replica_sets.iter().filter(|s| s.meta.deleting.is_none() && s.size > 0))
+        .filter_map(|s| s.meta.labels.get(super::LABEL_HASH).map(String::as_str))
+        .collect();
+    let ours = |meta: &Meta| {
+        let managed = meta.annotations.get(super::ANNOTATION_MANAGED_BY).is_some_and(|name| *name == observed.name);
+        managed && meta.deleting.is_none()
+    };
+    let serves =
+        |s: &ServiceRow| s.selector.get(super::LABEL_HASH).is_some_and(|hash| orphans.contains(&hash.as_str()));
+    let steered = observed.services.iter().filter(|s| ours(&s.meta) && s.meta.owner.is_none() && !serves(s));
+    let taken_over = observed.deployments.iter().filter(|d| ours(&d.meta) && orphans.is_empty());
     let effects = steered.map(|s| edits::release(s)).chain(taken_over.map(|d| edits::give_back(d)));
     Plan { effects: effects.collect(), ..Plan::default() }
 }
@@ -78,14 +84,25 @@ fn try_template(pass: &mut Pass<'_>) {
     pass.ask.push(Question { id: facts::try_question_id(&hash), ask });
 }
 
+/// What is done though it is not yet known what the template is: the way back, and an abort that was asked for just now.
+fn only_what_cannot_wait(plan: Plan) -> Plan {
+    if plan.status.as_ref().is_some_and(|status| status.patch.get("abort").is_some()) {
+        return plan;
+    }
+    let switches = plan.effects.into_iter().filter(|effect| effect.why == Why::SelectPods);
+    let effects = if plan.urgent { switches.collect() } else { Vec::new() };
+    Plan { safety: plan.safety, effects, ask: plan.ask, wake: plan.wake, urgent: plan.urgent, ..Plan::default() }
+}
+
 fn finish(pass: Pass<'_>) -> Plan {
     let status = conditions::status_write(&pass);
     // What is told once is told with the status that says it; without a write there is nothing new.
     let notices = if status.is_some() || !pass.effects.is_empty() { pass.notices } else { Vec::new() };
+    let finalizer = pass.finalizer.filter(|_| status.is_none());
     Plan {
         safety: pass.safety,
         status,
-        effects: pass.effects,
+        effects: finalizer.into_iter().chain(pass.effects).collect(),
         ask: pass.ask,
         notices,
         wake: pass.wake,

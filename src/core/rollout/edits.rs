@@ -244,6 +244,32 @@ pub(super) fn remove_annotation(meta: &Meta, key: &str, value: &str) -> Effect {
     edit(ResourceType::ROLLOUT, meta, operations, Why::CommandDone)
 }
 
+/// Puts a finalizer on. Where there is none the list is made, which must not wipe one that came in between.
+pub(super) fn add_finalizer(meta: &Meta, name: &str) -> Effect {
+    let operations = if meta.finalizers.is_empty() {
+        let same = test(&["metadata", "resourceVersion"], json!(meta.resource_version));
+        vec![same, add(&["metadata", "finalizers"], json!([name]))]
+    } else {
+        vec![add(&["metadata", "finalizers", "-"], json!(name))]
+    };
+    edit(ResourceType::ROLLOUT, meta, operations, Why::Finalizer)
+}
+
+/// Takes a finalizer off that is there.
+pub(super) fn remove_finalizer(meta: &Meta, name: &str) -> Option<Effect> {
+    let place = meta.finalizers.iter().position(|f| f == name)?.to_string();
+    let at = ["metadata", "finalizers", place.as_str()];
+    let operations = vec![test(&at, json!(name)), PatchOperation::Remove(RemoveOperation { path: path(&at) })];
+    Some(edit(ResourceType::ROLLOUT, meta, operations, Why::Finalizer))
+}
+
+/// Makes an object ours again that a former Rollout of this name left behind, if nobody took it since it was read.
+pub(super) fn adopt(resource: ResourceType, meta: &Meta, whose: &Ownership) -> Effect {
+    let same = test(&["metadata", "resourceVersion"], json!(meta.resource_version));
+    let owner = add(&["metadata", "ownerReferences"], json!([whose.reference()]));
+    edit(resource, meta, vec![same, owner], Why::NewRevision)
+}
+
 /// Asks a run to stop.
 pub(super) fn terminate(run: &AnalysisRunRow) -> Effect {
     edit(ResourceType::ANALYSIS_RUN, &run.meta, vec![add(&["spec", "terminate"], json!(true))], Why::Analysis)

@@ -1,13 +1,17 @@
 //! A spec that cannot be read freezes steps, and nothing else: abort, the guard and the way back go on, with the names that
 //! were applied last.
 
+use super::Observed;
+use super::facts::Facts;
 use super::pass::{Pass, Phase};
 use super::routing::Routing;
 use super::shares;
 use super::spec::{AfterAbort, Canary, DeadlineAbort, RunHistory, Spec, Strategy, Threshold};
+use crate::api::RolloutStatus;
 use crate::core::refusal::Refusal;
 use crate::core::row::RolloutRow;
 use crate::core::scalar::{CountOrShare, Span};
+use jiff::Timestamp;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -27,6 +31,20 @@ pub(super) fn placeholder(rollout: &RolloutRow) -> Spec {
         deadline_abort: DeadlineAbort::Never,
         run_history: RunHistory { successful: usize::MAX, unsuccessful: usize::MAX },
     }
+}
+
+/// What is true of a Rollout whose spec asks for nothing.
+pub(super) fn facts<'a>(
+    observed: &'a Observed,
+    rollout: &'a RolloutRow,
+    nothing: &'a Spec,
+    seen: &'a RolloutStatus,
+    now: Timestamp,
+) -> Facts<'a> {
+    let mut f = Facts::derive(observed, rollout, nothing, seen, now);
+    f.hash.clone_from(&seen.current_pod_hash);
+    f.pending = None;
+    f
 }
 
 fn no_steps() -> Canary {
@@ -59,6 +77,7 @@ fn resize(pass: &mut Pass<'_>) {
 
 pub(super) fn decide(pass: &mut Pass<'_>, refusals: Vec<Refusal>) {
     let f = pass.f;
+    pass.frozen = true;
     pass.refusals = refusals;
     pass.take_commands();
     let strategy = no_steps();

@@ -14,6 +14,7 @@ mod commands;
 mod conditions;
 mod deadline;
 mod decide;
+mod deletion;
 mod duration;
 mod edits;
 mod facts;
@@ -34,6 +35,7 @@ mod tests;
 mod workload;
 
 pub use decide::decide;
+pub use deletion::FINALIZER;
 pub use observed::{Observed, Settings, concerns};
 
 /// On everything that belongs to a Rollout, with its name: Services carry it so that their EndpointSlices can be watched by it.

@@ -18,7 +18,7 @@ pub struct Observed {
     /// Name of the Rollout, also when it is gone.
     pub name: String,
     pub rollout: Option<Arc<RolloutRow>>,
-    /// ReplicaSets of the namespace whose controlling owner has the Rollout's uid.
+    /// ReplicaSets of the namespace whose controlling owner has the Rollout's uid, and those of its label that nobody owns.
     pub replica_sets: Vec<Arc<ReplicaSetRow>>,
     /// All Services of the namespace.
     pub services: Vec<Arc<ServiceRow>>,
@@ -68,6 +68,7 @@ pub fn concerns(rollout: &RolloutRow, target: &ObjectRef, meta: &Meta) -> bool {
     let ours = &rollout.meta;
     match target.resource.kind.as_ref() {
         "Rollout" => target.namespace == ours.namespace && target.name == ours.name,
+        "ReplicaSet" if meta.owner.is_none() => meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| *n == ours.name),
         "ReplicaSet" | "AnalysisRun" => meta.owner.as_ref().is_some_and(|o| o.uid == ours.uid),
         "EndpointSlice" => meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| *n == ours.name),
         // Names that the spec or the last status mention: both are short texts, and a false yes costs one pass.

@@ -32,10 +32,14 @@ pub(super) struct Pass<'a> {
     pub next: RolloutStatus,
     pub safety: Vec<Effect>,
     pub effects: Vec<Effect>,
+    /// Put on or taken off the Rollout itself, in a pass that writes nothing else to it.
+    pub finalizer: Option<Effect>,
     pub ask: Vec<Question>,
     pub notices: Vec<Notice>,
     pub wake: Option<Timestamp>,
     pub urgent: bool,
+    /// The spec is not read, for whatever reason: nothing goes on but what takes a share back.
+    pub frozen: bool,
     /// What is wrong with the spec or with what it names; steps do not go on.
     pub refusals: Vec<Refusal>,
     /// Names of the AnalysisRuns that may go on.
@@ -49,10 +53,12 @@ impl<'a> Pass<'a> {
             next: f.seen.clone(),
             safety: Vec::new(),
             effects: Vec::new(),
+            finalizer: None,
             ask: Vec::new(),
             notices: Vec::new(),
             wake: None,
             urgent: false,
+            frozen: false,
             refusals: Vec::new(),
             runs: Vec::new(),
         }
@@ -97,7 +103,7 @@ impl<'a> Pass<'a> {
         if self.f.pending.is_some() {
             return Some("the template is not accepted yet".to_owned());
         }
-        if !self.refusals.is_empty() {
+        if self.frozen || !self.refusals.is_empty() {
             return Some("the spec is not accepted".to_owned());
         }
         self.next.pause_conditions.iter().find(|p| p.reason.starts_with("Inconclusive")).map(|p| p.reason.clone())

@@ -11,7 +11,6 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApplicationRow {
     pub meta: Meta,
-    pub finalizers: Vec<String>,
     pub spec: Arc<ApplicationSpec>,
     pub status: Arc<ApplicationStatus>,
     /// Which field manager last wrote each `tidegate.dev/` annotation.
@@ -31,10 +30,8 @@ impl Row for ApplicationRow {
     }
 
     fn read(object: &Value) -> Result<Self, RowError> {
-        let finalizers = object["metadata"]["finalizers"].as_array().into_iter().flatten();
         Ok(Self {
             meta: Meta::read(object)?,
-            finalizers: finalizers.filter_map(|f| f.as_str().map(str::to_owned)).collect(),
             spec: Arc::new(typed(object, "spec")?),
             status: Arc::new(typed(object, "status")?),
             annotation_managers: super::rollout::annotation_managers(object),

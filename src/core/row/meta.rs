@@ -16,6 +16,7 @@ pub struct Meta {
     pub resource_version: String,
     pub generation: i64,
     pub created: Option<Timestamp>,
+    pub finalizers: Vec<String>,
     /// When its deletion was asked for.
     pub deleting: Option<Timestamp>,
     /// The owner that controls it.
@@ -56,6 +57,7 @@ impl Meta {
                 uid: controller["uid"].as_str()?.to_owned(),
             })
         });
+        let finalizers = meta["finalizers"].as_array().into_iter().flatten();
         let mut annotations = strings(&meta["annotations"]);
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
         Ok(Self {
@@ -65,6 +67,7 @@ impl Meta {
             resource_version: required("resourceVersion")?,
             generation: meta["generation"].as_i64().unwrap_or_default(),
             created: time("creationTimestamp"),
+            finalizers: finalizers.filter_map(|f| f.as_str().map(str::to_owned)).collect(),
             deleting: time("deletionTimestamp"),
             owner,
             labels: strings(&meta["labels"]),

@@ -14,6 +14,7 @@ pub mod root;
 mod rule;
 pub mod siblings;
 
+use crate::core::row::Meta;
 use serde_json::{Value, json};
 
 /// What every object of ours carries: whose it is.
@@ -26,6 +27,18 @@ pub struct Ownership {
 }
 
 impl Ownership {
+    /// Made by this Rollout, or by a former one of its name that left it behind: nobody else puts this label on what
+    /// nobody owns, but for Services of the user.
+    pub fn owns(&self, meta: &Meta) -> bool {
+        match &meta.owner {
+            Some(owner) => owner.uid == self.uid,
+            None => {
+                let made = meta.labels.get("app.kubernetes.io/managed-by").is_some_and(|by| by == "tidegate");
+                made && meta.labels.get(crate::core::rollout::LABEL_ROLLOUT) == Some(&self.rollout)
+            }
+        }
+    }
+
     /// `metadata` of an object with this name.
     pub fn metadata(&self, name: &str) -> Value {
         json!({

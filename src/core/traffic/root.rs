@@ -85,7 +85,7 @@ impl Root {
         let wanted = self.spec(canary);
         match row {
             Some(row) if !is_ours(row, whose) => self.adopted(row, canary, whose, why),
-            Some(row) if covers(&row.spec, &wanted) => Ok(None),
+            Some(row) if covers(&row.spec, &wanted) && row.meta.owner.is_some() => Ok(None),
             row => {
                 let object = json!({
                     "apiVersion": "traefik.io/v1alpha1", "kind": "TraefikService",
@@ -97,6 +97,31 @@ impl Root {
                 Ok(Some(Effect { verb, why }))
             }
         }
+    }
+
+    /// Takes the canary's share out for good, when the Rollout ends: what owns the object is left as it is, so that it may
+    /// outlive the Rollout.
+    pub fn end(&self, row: &TraefikServiceRow, whose: &Ownership) -> Option<Effect> {
+        if self.weight_in(row) == Weight::ZERO {
+            return None;
+        }
+        if !is_ours(row, whose) {
+            return self.adopted(row, Weight::ZERO, whose, Why::LowerWeight).ok().flatten();
+        }
+        let at = ["spec", "weighted", "services"];
+        let seen = row.spec["weighted"]["services"].clone();
+        let wanted = self.spec(Weight::ZERO)["weighted"]["services"].clone();
+        let target = ObjectRef::new(ResourceType::TRAEFIK_SERVICE, &whose.namespace, &self.name);
+        let operation = |value: Value, replaces: bool| {
+            let path = PointerBuf::from_tokens(at);
+            if replaces {
+                PatchOperation::Replace(ReplaceOperation { path, value })
+            } else {
+                PatchOperation::Test(TestOperation { path, value })
+            }
+        };
+        let patch = Patch(vec![operation(seen, false), operation(wanted, true)]);
+        Some(Effect { verb: Verb::Edit { target, patch }, why: Why::LowerWeight })
     }
 
     /// Two numbers are changed and nothing else.
@@ -133,7 +158,7 @@ impl Root {
 
 /// Made by us for this Rollout.
 fn is_ours(row: &TraefikServiceRow, whose: &Ownership) -> bool {
-    row.meta.owner.as_ref().is_some_and(|owner| owner.uid == whose.uid)
+    whose.owns(&row.meta)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! fault at every write that the undisturbed run makes, and wants the same end.
 
 mod crashes;
+mod deletion;
 mod scaling;
 mod shop;
 mod stories;

@@ -225,6 +225,23 @@ fn a_process_that_starts_anew_writes_nothing_where_all_is_well() {
     assert!(writes.is_empty(), "{}", writes.join("\n"));
 }
 
+/// Promise 3, in the moment in which nothing is known of the workload.
+#[test]
+fn an_abort_that_finds_a_new_process_is_carried_out_at_once() {
+    let mut shop = shop(of_deployment("never"));
+    put_deployment(&shop, "web:1");
+    shop.play(60);
+    set_image(&shop, "web:2");
+    shop.play(20);
+    assert_eq!(shop.weight(), 20, "{}", shop.story());
+    shop.run.restart();
+    shop.annotate(1, "abort", "no");
+    shop.play(3);
+    assert_eq!(shop.weight(), 0, "{}", shop.story());
+    shop.play(60);
+    assert_eq!((shop.phase().as_str(), own_pods(&shop)), ("Degraded", web("web:1")), "{}", shop.story());
+}
+
 /// What was changed in others' objects is put back when the owner is gone.
 #[test]
 fn a_deployment_has_its_pods_back_when_the_rollout_is_gone() {
