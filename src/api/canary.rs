@@ -36,7 +36,7 @@ wire! {
         pub scale_down_delay_revision_limit: Option<i32>,
         /// Seconds that the canary stays up after an abort; 30 when not given. 0 keeps it.
         pub abort_scale_down_delay_seconds: Option<i32>,
-        /// Stable shrinks as the canary grows. Not supported yet.
+        /// Stable shrinks as the canary grows; an abort then waits until it has grown again.
         pub dynamic_stable_scale: Option<bool>,
         /// Two Services that change roles; for other routers only.
         #[schemars(schema_with = "schema::object")]

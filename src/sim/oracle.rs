@@ -18,6 +18,8 @@ pub struct Oracle {
     pub root: ObjectRef,
     /// Weights that a step declares; 0 and 100 always are.
     pub declared: Vec<i64>,
+    /// With a stable that grows first, an abort may go from declared weight to declared weight for so long.
+    pub back_within: Option<SignedDuration>,
     /// Set when users have been served once: from then on they must be.
     served: bool,
     dead_since: BTreeMap<String, Timestamp>,
@@ -35,6 +37,7 @@ impl Oracle {
             rollout: ObjectRef::new(ResourceType::ROLLOUT, namespace, rollout),
             root: ObjectRef::new(ResourceType::TRAEFIK_SERVICE, namespace, root),
             declared: declared.to_vec(),
+            back_within: None,
             served: false,
             dead_since: BTreeMap::new(),
             aborted: None,
@@ -84,7 +87,9 @@ impl Oracle {
             self.aborted = None;
         } else if canary != 0 {
             let (since, had) = *self.aborted.get_or_insert((self.now, canary));
-            if canary != had || self.now.duration_since(since) > CORRECTED_WITHIN {
+            let (may, within) =
+                (canary < had && self.back_within.is_some(), self.back_within.unwrap_or(CORRECTED_WITHIN));
+            if (canary != had && !may) || self.now.duration_since(since) > within {
                 self.broke("T8", format!("aborted, and the canary has {canary} %"));
             }
         } else {

@@ -1,6 +1,7 @@
 //! The canary strategy: from step to step, and what each state asks of pods, Services and shares.
 
 use super::deletion;
+use super::dynamic;
 use super::facts::Facts;
 use super::pass::{Pass, Phase};
 use super::retire::Terms;
@@ -9,7 +10,7 @@ use super::routing::{Routing, agreed, live_of};
 use super::runs::Place;
 use super::shares::{MOST_UNHEARD, desired_weight, direct, point, raise};
 use super::sizes;
-use super::spec::{Canary, Step};
+use super::spec::{AfterAbort, Canary, DynamicStable, Step};
 use super::steps::advance;
 use crate::core::scalar::{Rounding, Span, Weight};
 
@@ -112,6 +113,10 @@ fn guard(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>) {
 
 pub(super) fn is_lost(pass: &Pass<'_>, canary: &Canary, routing: &Routing<'_>) -> bool {
     let ready = routing.canary_ends.ready_of(pass.f.current());
+    // Half of a canary is better than a stable that was made smaller for it.
+    if canary.dynamic_stable != DynamicStable::Off {
+        return ready == 0;
+    }
     let needed = sizes::canary_pods(canary, index(pass), pass.f.spec.replicas);
     let lost_at = pass.next.progress.as_ref().and_then(|p| p.lost_at);
     ready == 0 || (ready * 2 < needed && lost_at.is_some_and(|at| HALF_LOST.after(at) <= pass.f.now))
@@ -177,6 +182,10 @@ fn resize(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'_>>) {
     if phase != Phase::Updating && back {
         pass.end_floor();
     }
+    if let Some(routing) = routing.filter(|_| canary.dynamic_stable != DynamicStable::Off) {
+        resize_dynamic(pass, canary, routing);
+        return;
+    }
     match phase {
         Phase::Initial => pass.hold_current(all),
         Phase::Settled => pass.hold_current(pass.stable_pods()),
@@ -194,13 +203,51 @@ fn resize(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'_>>) {
     }
     let carries = |hash: &String| routing.is_some_and(|routing| routing.carries(pass, hash));
     let unused: Vec<String> = f.sets.keys().filter(|h| !carries(h)).cloned().collect();
-    let terms = Terms {
+    pass.let_go(unused, terms(pass, canary));
+}
+
+/// Pods of every revision where stable has those of its share only.
+fn resize_dynamic(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>) {
+    let f = pass.f;
+    let (stable, current) = (pass.stable(), f.current().to_owned());
+    let phase = pass.phase();
+    let at = index(pass);
+    let forward = (sizes::canary_pods(canary, at, f.spec.replicas), sizes::weight_at(canary, at));
+    let (new, old) = dynamic::sizes(pass, canary, routing, forward);
+    let back = dynamic::goes_back(pass, routing);
+    match phase {
+        Phase::Initial => pass.hold_current(f.spec.replicas),
+        Phase::Settled => pass.hold_current(pass.stable_pods()),
+        // Another revision still has a share: this one starts, and shrinks nobody.
+        Phase::Updating => pass.hold_current(if back { forward.0 } else { new }),
+        Phase::Aborted => {}
+    }
+    if matches!(phase, Phase::Updating | Phase::Aborted) {
+        pass.hold(&stable, old);
+    }
+    if phase == Phase::Initial {
+        return;
+    }
+    let held = canary.dynamic_stable == DynamicStable::HoldsCanary;
+    let carried = routing.carried.clone().filter(|hash| back && *hash != stable && !(held && *hash == current));
+    if let Some(hash) = carried.filter(|hash| routing.carries(pass, hash)) {
+        // It shrinks behind its share.
+        pass.hold(&hash, new.min(f.size(&hash)));
+    }
+    let unused: Vec<String> = f.sets.keys().filter(|hash| !routing.carries(pass, hash)).cloned().collect();
+    let after_abort = if held { canary.after_abort } else { AfterAbort::ScaleDownAfter(Span::ZERO) };
+    pass.let_go(unused, Terms { after_abort, delay: Span::ZERO, ..terms(pass, canary) });
+}
+
+/// On what terms former revisions go.
+fn terms(pass: &Pass<'_>, canary: &Canary) -> Terms {
+    let all = pass.f.spec.replicas;
+    Terms {
         after_abort: canary.after_abort,
         delay: canary.scale_down_delay,
         limit: canary.scale_down_delay_revisions,
         fewest: all - canary.max_unavailable.of(all, Rounding::Down).min(all),
-    };
-    pass.let_go(unused, terms);
+    }
 }
 
 fn resize_basic(pass: &mut Pass<'_>, canary: &Canary) {

@@ -6,7 +6,7 @@ use super::facts::Facts;
 use super::pass::{Pass, Phase};
 use super::routing::Routing;
 use super::shares;
-use super::spec::{AfterAbort, Canary, DeadlineAbort, RunHistory, Spec, Strategy, Threshold};
+use super::spec::{AfterAbort, Canary, DeadlineAbort, DynamicStable, RunHistory, Spec, Strategy, Threshold};
 use crate::api::RolloutStatus;
 use crate::core::refusal::Refusal;
 use crate::core::row::RolloutRow;
@@ -59,6 +59,7 @@ fn no_steps() -> Canary {
         scale_down_delay: Span::ZERO,
         scale_down_delay_revisions: None,
         after_abort: AfterAbort::Keep,
+        dynamic_stable: DynamicStable::Off,
         min_pods: 0,
         threshold: Threshold::All,
     }

@@ -16,6 +16,7 @@ mod deadline;
 mod decide;
 mod deletion;
 mod duration;
+mod dynamic;
 mod edits;
 mod facts;
 mod floor;

@@ -1,11 +1,12 @@
 //! The share of the canary, and what carries it: selectors, the weighted root, the routes around it.
 
 use super::canary::{index, is_lost};
+use super::dynamic;
 use super::edits;
 use super::pass::{Pass, Phase};
 use super::routing::{Routing, agreed, all_heard, live_of, same_share};
 use super::sizes::{self, enough};
-use super::spec::Canary;
+use super::spec::{Canary, DynamicStable};
 use crate::api::{TrafficShare, TrafficStatus};
 use crate::core::object::ResourceType;
 use crate::core::plan::Why;
@@ -21,7 +22,7 @@ pub(super) const MOST_UNHEARD: Weight = match Weight::new(50) {
 
 /// The share that the canary shall have now: what the steps ask for, never raised above what its available pods carry, and
 /// 0 for every reason to take it back.
-pub(super) fn desired_weight(pass: &Pass<'_>, canary: &Canary, routing: &Routing<'_>) -> Weight {
+pub(super) fn desired_weight(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>) -> Weight {
     let f = pass.f;
     let now = routing.weight;
     // W6: with nobody to answer in its place, the canary is all that users have.
@@ -29,6 +30,10 @@ pub(super) fn desired_weight(pass: &Pass<'_>, canary: &Canary, routing: &Routing
         return now;
     }
     let carries_current = routing.carried.as_deref() == Some(f.current());
+    let dynamic = canary.dynamic_stable != DynamicStable::Off;
+    if dynamic && dynamic::goes_back(pass, routing) {
+        return dynamic::way_back(pass, canary, routing);
+    }
     match pass.phase() {
         Phase::Initial | Phase::Aborted => Weight::ZERO,
         _ if routing.leaving || !carries_current || routing.canary_ends.ready_of(f.current()) == 0 => Weight::ZERO,
@@ -47,6 +52,11 @@ pub(super) fn desired_weight(pass: &Pass<'_>, canary: &Canary, routing: &Routing
             }
             let at = index(pass);
             let wanted = sizes::weight_at(canary, at);
+            if dynamic && wanted < now {
+                // Stable grows first.
+                let stable = f.available(&pass.stable()).min(routing.stable_ends.ready_of(&pass.stable()));
+                return if wanted.rest().pods(pass.stable_pods()) <= stable { wanted } else { now };
+            }
             if wanted <= now || pass.halted().is_some() {
                 return wanted.min(now);
             }
@@ -124,7 +134,7 @@ pub(super) fn direct(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>
         status.objects = Some(routing.objects());
         status.way = Some(routing.way.to_owned());
     }
-    status.message = problem(pass, routing);
+    status.message = problem(pass, routing).or_else(|| dynamic::waits(pass, canary, routing));
     pass.next.traffic = Some(status);
 
     if weight < routing.weight {
@@ -210,7 +220,7 @@ pub(super) fn raise(pass: &mut Pass<'_>, routing: &Routing<'_>, weight: Weight) 
         } else {
             rows.traefik_services.iter().find(|r| r.meta.name == layer.name).map(|r| (&r.meta, &r.spec))
         };
-        if seen.is_none_or(|(_, spec)| !covers(spec, &layer.object["spec"])) {
+        if seen.is_none_or(|(meta, spec)| meta.owner.is_none() || !covers(spec, &layer.object["spec"])) {
             let uid = seen.map(|(meta, _)| meta.uid.as_str());
             pass.effects.push(edits::apply(layer.object.clone(), uid, Why::RouteSetUp));
         }

@@ -6,6 +6,7 @@
 
 mod crashes;
 mod deletion;
+mod dynamic;
 mod scaling;
 mod shop;
 mod stories;

@@ -2,7 +2,8 @@
 
 use super::reader::Reader;
 use super::{
-    AfterAbort, Background, Canary, CanaryScale, ServiceName, Step, Threshold, Traffic, Way, analysis, traffic,
+    AfterAbort, Background, Canary, CanaryScale, DynamicStable, ServiceName, Step, Threshold, Traffic, Way, analysis,
+    traffic,
 };
 use crate::api::{CanaryStep, CanaryStrategy, SetCanaryScale};
 use crate::core::scalar::{Span, Weight};
@@ -54,9 +55,28 @@ pub(super) fn read(reader: &mut Reader, rollout: &str, wire: &CanaryStrategy) ->
             .scale_down_delay_revision_limit
             .map(|l| reader.count(&limit_field, Some(l), 0)),
         after_abort: after_abort(reader, FIELD, wire.abort_scale_down_delay_seconds),
+        dynamic_stable: dynamic_stable(reader, wire),
         min_pods: reader.natural(&format!("{FIELD}.minPodsPerReplicaSet"), wire.min_pods_per_replica_set, 0),
         threshold: threshold(reader, wire),
     })
+}
+
+/// Refused together with what it excludes: former pods are not kept, as they were given up for the new ones.
+fn dynamic_stable(reader: &mut Reader, wire: &CanaryStrategy) -> DynamicStable {
+    if wire.dynamic_stable_scale != Some(true) {
+        return DynamicStable::Off;
+    }
+    let field = format!("{FIELD}.dynamicStableScale");
+    if wire.traffic_routing.is_none() {
+        let remedy = "remove it, or give trafficRouting";
+        reader.refuse(&field, &true, "it has no meaning without trafficRouting", remedy);
+    }
+    if let Some(delay) = wire.scale_down_delay_seconds {
+        let remedy = "remove one of the two";
+        let problem = "with dynamicStableScale there are no former pods to keep";
+        reader.refuse(&format!("{FIELD}.scaleDownDelaySeconds"), &delay, problem, remedy);
+    }
+    if wire.abort_scale_down_delay_seconds.is_some() { DynamicStable::HoldsCanary } else { DynamicStable::On }
 }
 
 /// 0 keeps the pods, as documented upstream.

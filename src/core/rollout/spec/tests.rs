@@ -181,7 +181,6 @@ fn each_unsupported_field_is_refused_by_name() {
         ("strategy.canary.canaryMetadata", metadata.clone()),
         ("strategy.canary.stableMetadata", metadata.clone()),
         ("strategy.canary.pingPong", json!({"pingService": "a", "pongService": "b"})),
-        ("strategy.canary.dynamicStableScale", json!(true)),
         ("strategy.canary.trafficRouting.istio", object.clone()),
         ("strategy.canary.trafficRouting.nginx", object.clone()),
         ("strategy.canary.trafficRouting.alb", object.clone()),
@@ -276,6 +275,19 @@ fn a_workloads_template_is_checked_where_it_stands() {
     let own = with(of_workload(workload), "selector", json!({"matchLabels": {"tier": "front"}}));
     let refusals = read(&own).expect_err("the labels differ");
     assert_eq!(refusals[0].field, "Deployment web: spec.template.metadata.labels");
+}
+
+#[test]
+fn dynamic_stable_scale_excludes_what_upstream_excludes() {
+    let dynamic = with(canary(), "strategy.canary.dynamicStableScale", json!(true));
+    assert_eq!(read_canary(&dynamic).dynamic_stable, DynamicStable::On);
+    let held = with(dynamic.clone(), "strategy.canary.abortScaleDownDelaySeconds", json!(30));
+    assert_eq!(read_canary(&held).dynamic_stable, DynamicStable::HoldsCanary);
+    let delayed = with(dynamic.clone(), "strategy.canary.scaleDownDelaySeconds", json!(30));
+    assert_eq!(refused(&delayed), ["spec.strategy.canary.scaleDownDelaySeconds"]);
+    let mut bare = dynamic;
+    bare["strategy"]["canary"].as_object_mut().expect("an object").remove("trafficRouting");
+    assert_eq!(refused(&bare), ["spec.strategy.canary.dynamicStableScale"]);
 }
 
 #[test]

@@ -110,6 +110,8 @@ pub struct Canary {
     /// Old revisions that may wait in that delay; `None`: all.
     pub scale_down_delay_revisions: Option<usize>,
     pub after_abort: AfterAbort,
+    /// Whether stable has the pods of its share only. Only with traffic.
+    pub dynamic_stable: DynamicStable,
     /// A count of pods that is not zero is raised to this; 0: not at all. Only with traffic.
     pub min_pods: u32,
     pub threshold: Threshold,
@@ -121,6 +123,18 @@ pub struct ServiceName {
     pub name: String,
     /// The user named none (only with [`Way::Ingress`]): we make it, and it goes with the Rollout.
     pub ours: bool,
+}
+
+/// Whether stable shrinks as the canary's share grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DynamicStable {
+    /// It has all pods, always.
+    #[default]
+    Off,
+    /// It does; after an abort the canary shrinks with its share.
+    On,
+    /// It does; after an abort the canary is held for the time that was given for it.
+    HoldsCanary,
 }
 
 /// What becomes of the new revision's pods after an abort.

@@ -20,7 +20,6 @@ const UNSUPPORTED: &[Line] = &[
     ("strategy.canary.canaryMetadata", NOT_YET, REMOVE),
     ("strategy.canary.stableMetadata", NOT_YET, REMOVE),
     ("strategy.canary.pingPong", NOT_WITH_US, "use canaryService and stableService"),
-    ("strategy.canary.dynamicStableScale", NOT_YET, "remove it; stable stays at full size"),
     ("strategy.canary.steps[].setHeaderRoute", NOT_YET, "remove the step"),
     ("strategy.canary.steps[].setMirrorRoute", NOT_YET, "remove the step"),
     ("strategy.canary.steps[].experiment", NOT_YET, "remove the step; use an analysis step"),
