@@ -19,7 +19,7 @@ wire! {
         pub auto_promotion_enabled: Option<bool>,
         /// Waits so many seconds before the switch; only with autoPromotionEnabled.
         pub auto_promotion_seconds: Option<i32>,
-        /// Pods that may be missing while pods are replaced: a number, or a share of the wanted pods. Text is always a share.
+        /// Pods that may be missing while a restart replaces pods: a number, or a share of the wanted pods. Text is always a share.
         #[schemars(schema_with = "schema::int_or_text")]
         pub max_unavailable: Option<IntOrText>,
         /// Seconds that the former revision stays up after the switch; 30 when not given. 0 scales down at once.
@@ -32,12 +32,13 @@ wire! {
         pub pre_promotion_analysis: Option<RolloutAnalysis>,
         /// Runs after the switch; its failure switches back.
         pub post_promotion_analysis: Option<RolloutAnalysis>,
-        /// Keeps pods of two revisions apart. Not supported yet.
+        /// Keeps the pods of a new revision off the nodes that have pods of the stable one: exactly one of
+        /// `requiredDuringSchedulingIgnoredDuringExecution: {}` and `preferredDuringSchedulingIgnoredDuringExecution: {weight: 1 to 100}`.
         #[schemars(schema_with = "schema::object")]
         pub anti_affinity: Option<Value>,
-        /// Labels and annotations of the pods while they are in preview. Not supported yet.
+        /// Labels and annotations of the pods while they are in preview. Running pods get them without a restart.
         pub preview_metadata: Option<ObjectMetadata>,
-        /// Labels and annotations of the pods while they are active. Not supported yet.
+        /// Labels and annotations of the pods while they are active. Running pods get them without a restart.
         pub active_metadata: Option<ObjectMetadata>,
     }
 }

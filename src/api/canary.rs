@@ -23,12 +23,13 @@ wire! {
         pub max_surge: Option<IntOrText>,
         /// Analysis that runs beside the steps.
         pub analysis: Option<BackgroundAnalysis>,
-        /// Keeps pods of two revisions apart. Not supported yet.
+        /// Keeps the pods of a new revision off the nodes that have pods of the stable one: exactly one of
+        /// `requiredDuringSchedulingIgnoredDuringExecution: {}` and `preferredDuringSchedulingIgnoredDuringExecution: {weight: 1 to 100}`.
         #[schemars(schema_with = "schema::object")]
         pub anti_affinity: Option<Value>,
-        /// Labels and annotations of the pods while they are the canary. Not supported yet.
+        /// Labels and annotations of the pods while they are the canary. Running pods get them without a restart.
         pub canary_metadata: Option<ObjectMetadata>,
-        /// Labels and annotations of the pods while they are stable. Not supported yet.
+        /// Labels and annotations of the pods while they are stable. Running pods get them without a restart.
         pub stable_metadata: Option<ObjectMetadata>,
         /// Seconds that the former revision stays up after the last step; 30 when not given. 0 scales down at once.
         pub scale_down_delay_seconds: Option<i32>,

@@ -64,8 +64,8 @@ pub use rollout::{
 pub use rollout_analysis::{AnalysisRunArgument, AnalysisRunArgumentSource, BackgroundAnalysis, RolloutAnalysis};
 pub use rollout_status::{
     AbortedRevision, BlueGreenStatus, CanaryStatus, CanaryWeights, CommandRecord, DurationStatus, LastGood,
-    LastGoodSource, PauseCondition, ProgressStatus, RolloutStatus, RunStatus, TrafficInstance, TrafficObjects,
-    TrafficShare, TrafficStatus, WeightDestination,
+    LastGoodSource, PauseCondition, ProgressStatus, RollbackStatus, RolloutStatus, RunStatus, TrafficInstance,
+    TrafficObjects, TrafficShare, TrafficStatus, WeightDestination,
 };
 pub use traffic::{ManagedRoute, RouteRef, TraefikRouting, TrafficRouting};
 pub use wire::IntOrText;

@@ -51,7 +51,7 @@ wire! {
         pub workload_ref: Option<WorkloadRef>,
         /// Seconds that a pod must be ready before it counts as available; 0 when not given.
         pub min_ready_seconds: Option<i32>,
-        /// How far back a return to an older revision skips steps and analysis. Not supported yet.
+        /// How far back a return to an older revision skips steps, pauses and analysis.
         pub rollback_window: Option<RollbackWindow>,
         /// Exactly one of canary and blueGreen.
         pub strategy: Option<RolloutStrategy>,
@@ -65,7 +65,7 @@ wire! {
         /// the cluster is. `true`: aborts. `false`: only Degraded.
         #[schemars(schema_with = "schema::anything")]
         pub progress_deadline_abort: Option<Value>,
-        /// Pods older than this are replaced. Not supported yet.
+        /// Pods older than this are replaced, once the time has come. A new template cancels it.
         #[schemars(schema_with = "schema::time")]
         pub restart_at: Option<Timestamp>,
         /// How many finished AnalysisRuns are kept.
@@ -95,7 +95,7 @@ wire! {
 
     /// Which returns to an older revision are fast.
     pub struct RollbackWindow {
-        /// So many revisions back; 0 is off.
+        /// So many revisions before the stable one; 0 is off.
         pub revisions: Option<i32>,
     }
 

@@ -28,7 +28,7 @@ wire! {
         pub hpa_replicas: Option<i32>,
         /// Selector for the autoscaler, as text.
         pub selector: Option<String>,
-        /// Hash of the template in spec.
+        /// Hash of the current revision: of the template in spec, or what was rolled back to.
         pub current_pod_hash: Option<String>,
         /// Number of the current revision, from 1.
         pub current_revision: Option<i64>,
@@ -61,6 +61,8 @@ wire! {
         pub controller_pause: Option<bool>,
         /// All that is left is skipped.
         pub promote_full: Option<bool>,
+        /// A former revision that runs although spec has another template.
+        pub rollback: Option<RollbackStatus>,
         /// Attempt at the current revision, from 1; a retry is the next one.
         pub attempt: Option<i32>,
         /// Progress of the current revision, which only grows.
@@ -75,7 +77,10 @@ wire! {
         pub canary: Option<CanaryStatus>,
         /// Of the blueGreen strategy.
         pub blue_green: Option<BlueGreenStatus>,
-        /// Last restart that was carried out.
+        /// Pods older than this are being replaced, as a command asked for.
+        #[schemars(schema_with = "schema::time")]
+        pub restart_at: Option<Timestamp>,
+        /// Pods older than this were replaced: the last restart that was carried out, or that a new template made needless.
         #[schemars(schema_with = "schema::time")]
         pub restarted_at: Option<Timestamp>,
         /// Generation of the referenced workload.
@@ -104,6 +109,17 @@ wire! {
         pub cause: String,
         /// Class of the cause: Command, Analysis, Deadline, Guard, Traffic.
         pub class: Option<String>,
+    }
+
+    /// A former revision that was asked for by command. It ends with the next template.
+    pub struct RollbackStatus {
+        /// Hash of the revision that runs.
+        pub hash: String,
+        /// Hash of the template in spec, which is not run for as long as it stays.
+        pub template: String,
+        /// When it was asked for.
+        #[schemars(schema_with = "schema::time")]
+        pub since: Option<Timestamp>,
     }
 
     /// High-water mark of available pods, so that a crash loop is no progress.

@@ -11,8 +11,9 @@ use super::show::hash_of;
 use super::show::history::revisions;
 use super::show::text::Line;
 use crate::api::Rollout;
-use crate::core::rollout::LABEL_HASH;
+use crate::core::rollout::ANNOTATION_ROLE;
 use crate::core::rollout::revisions::known_hashes;
+use crate::core::rollout::template::as_written;
 use clap::{Args, Subcommand};
 use json_patch::{AddOperation, Patch, PatchOperation, ReplaceOperation, TestOperation};
 use jsonptr::PointerBuf;
@@ -193,14 +194,10 @@ fn put_back(set: &ReplicaSet) -> Vec<Line> {
     lines
 }
 
-/// The template as a person wrote it: without the label that the controller added.
+/// The template as a person wrote it: without what the controller added.
 fn template(set: &ReplicaSet) -> Value {
-    let template = set.spec.template.as_ref();
-    let mut value = serde_json::to_value(template).unwrap_or_default();
-    if let Some(labels) = value["metadata"]["labels"].as_object_mut() {
-        labels.remove(LABEL_HASH);
-    }
-    value
+    let role = set.annotations().get(ANNOTATION_ROLE).map(String::as_str);
+    as_written(serde_json::to_value(set.spec.template.as_ref()).unwrap_or_default(), role)
 }
 
 #[cfg(test)]

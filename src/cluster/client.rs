@@ -345,6 +345,8 @@ fn sort(error: kube::Error) -> WriteError {
         (422, _) if !causes.is_empty() && causes.iter().all(|c| c.field == "metadata.uid") => {
             WriteError::Conflict(message)
         }
+        // A disruption budget says no to one eviction; the server is not busy.
+        (429, _) if causes.iter().any(|c| c.reason == "DisruptionBudget") => WriteError::Refused(refusal()),
         (429, _) => {
             let seconds = status.details.as_ref().map_or(1, |d| d.retry_after_seconds.max(1));
             WriteError::Throttled(Duration::from_secs(u64::from(seconds)))
@@ -442,6 +444,9 @@ mod tests {
     fn a_busy_server_says_how_long_to_wait() {
         let busy = sorted(&json!({"code": 429, "reason": "TooManyRequests", "details": {"retryAfterSeconds": 3}}));
         assert_eq!(busy, WriteError::Throttled(Duration::from_secs(3)));
+        let budget = sorted(&json!({"code": 429, "reason": "TooManyRequests", "message": "Cannot evict pod",
+            "details": {"retryAfterSeconds": 10, "causes": [{"reason": "DisruptionBudget", "message": "needs 3"}]}}));
+        assert!(matches!(budget, WriteError::Refused(r) if r.code == 429 && r.message == "Cannot evict pod"));
     }
 
     #[test]

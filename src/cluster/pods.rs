@@ -1,6 +1,7 @@
 //! What pods say of themselves: evidence for why something is not ready.
 
 use crate::core::question::PodEvidence;
+use crate::core::row::Meta;
 use serde_json::Value;
 
 /// Reads the evidence of one pod. Of several troubles the one that stops the pod is told: scheduling before starting before
@@ -17,6 +18,9 @@ pub fn evidence(pod: &Value) -> PodEvidence {
         of("initContainerStatuses").chain(of("containerStatuses"))
     };
     let ready = condition("Ready").is_some_and(|c| c["status"] == "True") && meta["deletionTimestamp"].is_null();
+    let since = condition("Ready").and_then(|c| c["lastTransitionTime"].as_str()).filter(|_| ready);
+    // A list item always has what every stored object has.
+    let Meta { uid, owner, labels, annotations, created, deleting, .. } = Meta::read(pod).unwrap_or_default();
     let (reason, message) = if ready {
         (String::new(), String::new())
     } else {
@@ -28,8 +32,14 @@ pub fn evidence(pod: &Value) -> PodEvidence {
     };
     PodEvidence {
         name: text(&meta["name"]),
+        uid,
+        owner: owner.map(|o| o.uid).unwrap_or_default(),
+        labels,
+        annotations,
         ready,
-        created: meta["creationTimestamp"].as_str().and_then(|t| t.parse().ok()),
+        ready_since: since.and_then(|t| t.parse().ok()),
+        deleting: deleting.is_some(),
+        created,
         reason,
         message,
         restarts: containers().filter_map(|c| c["restartCount"].as_i64()).sum(),
@@ -92,6 +102,23 @@ mod tests {
         assert_eq!(evidence(&pod).reason, "Unschedulable");
         let pod = json!({"metadata": {"name": "p"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}});
         assert_eq!((evidence(&pod).ready, evidence(&pod).reason.as_str()), (true, ""));
+    }
+
+    #[test]
+    fn a_pod_is_known_by_its_owner_its_labels_and_since_when_it_is_ready() {
+        let pod = json!({
+            "metadata": {"name": "p", "uid": "u1", "resourceVersion": "7", "labels": {"role": "canary"},
+                         "creationTimestamp": "2026-01-02T03:04:05Z",
+                         "ownerReferences": [{"kind": "ReplicaSet", "name": "s", "uid": "u0", "controller": true}]},
+            "status": {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-02T03:04:09Z"}]}});
+        let seen = evidence(&pod);
+        assert_eq!((seen.uid.as_str(), seen.owner.as_str(), seen.deleting), ("u1", "u0", false));
+        assert_eq!(seen.labels["role"], "canary");
+        assert_eq!(seen.created.map(|t| t.to_string()).as_deref(), Some("2026-01-02T03:04:05Z"));
+        assert_eq!(seen.ready_since.map(|t| t.to_string()).as_deref(), Some("2026-01-02T03:04:09Z"));
+        let mut going = pod;
+        going["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:05:00Z");
+        assert!(evidence(&going).deleting && evidence(&going).ready_since.is_none());
     }
 
     #[test]

@@ -238,6 +238,7 @@ pub enum Why {
     Hold,
     Revert,
     Restart,
+    RoleMetadata,
     HandOver,
 }
 
@@ -261,6 +262,7 @@ impl Why {
             Self::Hold => "hold",
             Self::Revert => "revert",
             Self::Restart => "restart",
+            Self::RoleMetadata => "role-metadata",
             Self::HandOver => "hand-over",
         }
     }

@@ -294,10 +294,19 @@ pub struct LiveObject {
 }
 
 /// What a pod says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PodEvidence {
     pub name: String,
+    pub uid: String,
+    /// Uid of the owner that controls it.
+    pub owner: String,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
     pub ready: bool,
+    /// Since when it is ready, if it is.
+    pub ready_since: Option<Timestamp>,
+    /// On its way out.
+    pub deleting: bool,
     pub created: Option<Timestamp>,
     /// `ErrImagePull`, `CrashLoopBackOff`, `Unschedulable`, `OOMKilled` …; empty when nothing is wrong.
     pub reason: String,

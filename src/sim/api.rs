@@ -5,7 +5,7 @@ use super::server::{Refused, Server};
 use super::traefik::Traefik;
 use crate::cluster::{Api, Became, Tenure, WriteError, Written};
 use crate::controllers::{Desk, World};
-use crate::core::object::{Key, ObjectRef};
+use crate::core::object::{Key, ObjectRef, ResourceType};
 use crate::core::plan::{Effect, Lane, Notice, StatusWrite, Verb};
 use crate::core::question::{ApiRefusal, Ask, InstanceReading, PodEvidence, Question, RoutesSeen, Told};
 use crate::core::row::WorkloadRow;
@@ -45,7 +45,8 @@ impl Shared {
 
 impl Api for Shared {
     async fn write(&self, _tenure: &Tenure, _lane: Lane, effect: &Effect) -> Result<Written, WriteError> {
-        let mut state = self.state();
+        let mut guard = self.state();
+        let state = &mut *guard;
         let (target, now) = (effect.target(), state.now);
         state.writes.push(format!("{now} {target} {}", effect.why.as_str()));
         let server = &mut state.server;
@@ -61,6 +62,10 @@ impl Api for Shared {
                 }
                 server.apply(&target, &object, manager.as_str(), *force, now)
             }
+            Verb::Edit { patch, .. } if target.resource == ResourceType::POD => {
+                state.node.edit(&target, patch).map_err(refusal)?;
+                return Ok(Written { target, uid: String::new(), became: Became::Elsewhere });
+            }
             Verb::Edit { patch, .. } => server.edit(&target, patch, "tidegate"),
             Verb::Delete { uid, .. } => {
                 // What is gone already is as it was wanted.
@@ -74,9 +79,16 @@ impl Api for Shared {
                 };
                 return Ok(Written { target, uid: uid.clone(), became });
             }
-            Verb::Evict { .. } | Verb::Push(_) => {
-                return Err(WriteError::Unavailable("the simulation has neither pods as objects nor git".to_owned()));
+            Verb::Evict { uid, .. } if state.node.budget => {
+                let message = format!("Cannot evict pod {uid} as it would violate its disruption budget.");
+                let (code, reason) = (429, "TooManyRequests".to_owned());
+                return Err(WriteError::Refused(ApiRefusal { code, reason, message, causes: vec![] }));
             }
+            Verb::Evict { pod, uid } => {
+                state.node.evict(pod);
+                return Ok(Written { target, uid: uid.clone(), became: Became::Elsewhere });
+            }
+            Verb::Push(_) => return Err(WriteError::Unavailable("the simulation has no git".to_owned())),
         };
         written.map(|object| done(target, &object)).map_err(refusal)
     }
@@ -104,6 +116,10 @@ fn refusal(refused: Refused) -> WriteError {
         404 => WriteError::Gone(refused.message),
         _ => WriteError::Conflict(refused.message),
     }
+}
+
+fn texts(value: &Value) -> BTreeMap<String, String> {
+    serde_json::from_value(value.clone()).unwrap_or_default()
 }
 
 fn text(value: &Value) -> String {
@@ -200,7 +216,7 @@ impl Node {
     /// What the pods of a selector would show.
     fn evidence(&self, server: &Server, namespace: &str, labels: &BTreeMap<String, String>) -> Vec<PodEvidence> {
         let mut found = Vec::new();
-        for (replica_set, ready, born, name) in self.pods() {
+        for (replica_set, pod) in self.pods() {
             let Some(object) = server.get(replica_set).filter(|_| replica_set.namespace == namespace) else { continue };
             let template = &object["spec"]["template"];
             if !labels.iter().all(|(k, v)| template["metadata"]["labels"][k] == *v) {
@@ -208,12 +224,17 @@ impl Node {
             }
             let bad = template["spec"]["containers"][0]["image"].as_str().is_some_and(|i| i.contains(self.bad_image));
             found.push(PodEvidence {
-                name: name.to_owned(),
-                ready,
-                created: Some(born),
+                name: pod.name.clone(),
+                uid: pod.name.clone(),
+                labels: texts(&pod.metadata["labels"]),
+                annotations: texts(&pod.metadata["annotations"]),
+                owner: text(&object["metadata"]["uid"]),
+                ready: pod.ready_since.is_some(),
+                ready_since: pod.ready_since,
+                created: Some(pod.born),
                 reason: if bad { "ErrImagePull".to_owned() } else { String::new() },
                 message: if bad { "manifest unknown: not found".to_owned() } else { String::new() },
-                restarts: 0,
+                ..PodEvidence::default()
             });
         }
         found

@@ -1,7 +1,7 @@
 //! The model of what Kubernetes itself does: ReplicaSets make pods, pods get ready, EndpointSlices follow, the ownerless are
 //! collected.
 
-use super::server::Server;
+use super::server::{Refused, Server};
 use crate::core::object::{ObjectRef, ResourceType};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -9,14 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A pod of the model. It has no object of its own: what Tidegate sees of pods are counts and endpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Pod {
-    name: String,
+pub struct Pod {
+    pub name: String,
     address: String,
-    born: Timestamp,
+    pub born: Timestamp,
     /// Set while it answers its readiness probe.
-    ready_since: Option<Timestamp>,
+    pub ready_since: Option<Timestamp>,
     /// Struck by a fault: it never gets ready again.
     broken: bool,
+    /// Labels and annotations, and its name as uid.
+    pub metadata: Value,
 }
 
 /// The node, its pods, and how it behaves.
@@ -26,13 +28,21 @@ pub struct Node {
     pub start_up: SignedDuration,
     /// Images whose pods never get ready.
     pub bad_image: &'static str,
+    /// A disruption budget refuses every eviction.
+    pub budget: bool,
     pods: BTreeMap<ObjectRef, Vec<Pod>>,
     addresses: u32,
 }
 
 impl Default for Node {
     fn default() -> Self {
-        Self { start_up: SignedDuration::from_secs(1), bad_image: "bad", pods: BTreeMap::new(), addresses: 0 }
+        Self {
+            start_up: SignedDuration::from_secs(1),
+            bad_image: "bad",
+            budget: false,
+            pods: BTreeMap::new(),
+            addresses: 0,
+        }
     }
 }
 
@@ -62,11 +72,37 @@ impl Node {
         }
     }
 
-    /// Every pod: its ReplicaSet, whether it is ready, when it was born, its name.
-    pub(super) fn pods(&self) -> impl Iterator<Item = (&ObjectRef, bool, Timestamp, &str)> {
-        self.pods
-            .iter()
-            .flat_map(|(set, pods)| pods.iter().map(move |p| (set, p.ready_since.is_some(), p.born, p.name.as_str())))
+    /// Every pod with its ReplicaSet.
+    pub fn pods(&self) -> impl Iterator<Item = (&ObjectRef, &Pod)> {
+        self.pods.iter().flat_map(|(set, pods)| pods.iter().map(move |pod| (set, pod)))
+    }
+
+    /// Changes a pod's labels or annotations.
+    ///
+    /// # Errors
+    /// When it is not there, or is not as the patch expects.
+    pub(super) fn edit(&mut self, pod: &ObjectRef, patch: &json_patch::Patch) -> Result<(), Refused> {
+        let sets = self.pods.iter_mut().filter(|(set, _)| set.namespace == pod.namespace);
+        let found = sets.flat_map(|(_, pods)| pods).find(|p| p.name == pod.name);
+        let Some(found) = found else {
+            return Err(Refused { code: 404, message: format!("{pod} is not there") });
+        };
+        let mut object = json!({"metadata": found.metadata});
+        json_patch::patch(&mut object, patch)
+            .map_err(|error| Refused { code: 422, message: format!("{pod}: {error}") })?;
+        found.metadata = object["metadata"].take();
+        Ok(())
+    }
+
+    /// Lets a pod go at once; its ReplicaSet makes another. Returns whether it was there.
+    pub(super) fn evict(&mut self, pod: &ObjectRef) -> bool {
+        let mut found = false;
+        for (_, pods) in self.pods.iter_mut().filter(|(set, _)| set.namespace == pod.namespace) {
+            let before = pods.len();
+            pods.retain(|p| p.name != pod.name);
+            found |= pods.len() < before;
+        }
+        found
     }
 
     /// The address of every ready pod with its ReplicaSet.
@@ -83,14 +119,15 @@ impl Node {
     }
 
     fn scale(&mut self, server: &Server, now: Timestamp) {
-        let wanted: BTreeMap<ObjectRef, usize> = replica_sets(server)
+        let wanted: BTreeMap<ObjectRef, (usize, Value)> = replica_sets(server)
             .map(|(target, object)| {
                 let size = object["spec"]["replicas"].as_u64().unwrap_or(1);
-                (target.clone(), usize::try_from(size).unwrap_or(0))
+                let metadata = object["spec"]["template"]["metadata"].clone();
+                (target.clone(), (usize::try_from(size).unwrap_or(0), metadata))
             })
             .collect();
         self.pods.retain(|target, _| wanted.contains_key(target));
-        for (target, size) in wanted {
+        for (target, (size, metadata)) in wanted {
             let pods = self.pods.entry(target.clone()).or_default();
             // As the real controller does: those that are not ready go first, then the youngest.
             pods.sort_by_key(|p| (p.ready_since.is_none(), p.born));
@@ -99,7 +136,9 @@ impl Node {
                 self.addresses += 1;
                 let n = self.addresses;
                 let (name, address) = (format!("{}-{n:05x}", target.name), format!("10.0.{}.{}", n >> 8, n & 255));
-                pods.push(Pod { name, address, born: now, ready_since: None, broken: false });
+                let mut metadata = metadata.clone();
+                metadata["uid"] = json!(name);
+                pods.push(Pod { name, address, born: now, ready_since: None, broken: false, metadata });
             }
         }
     }

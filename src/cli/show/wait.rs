@@ -34,7 +34,7 @@ fn wait(what: impl Into<String>, since: Option<Timestamp>, release: &[&str]) -> 
 impl Wait {
     pub(crate) fn of(observed: &Observed, now: Timestamp) -> Self {
         let status = observed.status();
-        let answers = [unseen_spec, degraded, held, pods, traffic, analysis, going];
+        let answers = [unseen_spec, degraded, held, pods, traffic, analysis, rolled_back, going];
         answers.iter().find_map(|answer| answer(observed, &status, now)).unwrap_or_else(|| wait("nothing", None, &[]))
     }
 
@@ -141,6 +141,22 @@ fn held(observed: &Observed, status: &RolloutStatus, now: Timestamp) -> Option<W
     let time = format!("time: {left} are left");
     let what = format!("the pause of {} to end", duration.map(bare).unwrap_or_default());
     Some(wait(what, pause.start_time, &[&time, &promote]))
+}
+
+/// Nothing is under way, and what runs is not what spec says.
+fn rolled_back(observed: &Observed, status: &RolloutStatus, _: Timestamp) -> Option<Wait> {
+    let rollback = status.rollback.as_ref().filter(|_| status.phase.as_deref() == Some("Paused"))?;
+    let what = format!(
+        "a new template, as it was rolled back to revision {} ({})",
+        status.current_revision.unwrap_or_default(),
+        rollback.hash
+    );
+    let back = format!(
+        "tidegate rollback {} --to-revision {}, which runs the template in spec",
+        observed.rollout.name_any(),
+        rollback.template
+    );
+    Some(wait(what, rollback.since, &["a change of spec.template", &back]))
 }
 
 /// A pod of the current revision that does not get ready, with its state.
@@ -257,6 +273,11 @@ mod tests {
                 json!({"pauseConditions": null, "canary": {"currentStepAnalysisRunStatus": {"name": "web-new-2-0", "status": "Running"}}}),
                 none.clone(),
                 "AnalysisRun web-new-2-0 (errors: 3 of 4 good, 1 failed)",
+            ),
+            (
+                json!({"pauseConditions": null, "rollback": {"hash": "new", "template": "newer"}}),
+                none.clone(),
+                "a new template, as it was rolled back to revision 2 (new)",
             ),
             (
                 json!({"phase": "Degraded", "conditions": [{"type": "InvalidSpec", "status": "True", "reason": "", "message": "spec.replicas: -1"}]}),

@@ -1,6 +1,7 @@
 //! The blueGreen strategy: two full sets of pods, and a Service that moves from one to the other.
 
 use super::pass::{Pass, Phase};
+use super::restart::Missing;
 use super::retire::Terms;
 use super::routing::{check_selectors, missing_service};
 use super::runs::Place;
@@ -14,7 +15,8 @@ pub(super) fn decide(pass: &mut Pass<'_>, strategy: &BlueGreen) {
     let before = f.seen.current_pod_hash.clone();
     pass.take_revision(None);
     check(pass, strategy);
-    if before != pass.next.current_pod_hash && pass.phase() == Phase::Updating && is_up(pass) {
+    let skips = pass.next.promote_full == Some(true);
+    if before != pass.next.current_pod_hash && pass.phase() == Phase::Updating && !skips && is_up(pass) {
         // N4: the former revision is still up; users go back to it at once.
         pass.next.promote_full = Some(true);
         pass.notice(false, "SkipSteps", "The revision is still up: no pause and no analysis");
@@ -29,9 +31,12 @@ pub(super) fn decide(pass: &mut Pass<'_>, strategy: &BlueGreen) {
     let late = pass.watch_progress(wanted);
     let switch = advance(pass, strategy, active.as_deref(), promoted);
     direct(pass, strategy, active.as_deref(), switch);
+    pass.begin_restart(Missing { allowed: strategy.max_unavailable, together: false });
     resize(pass, strategy, active.as_deref(), wanted);
     pass.end_runs();
     pass.keep_history();
+    pass.keep_roles();
+    pass.evict_old();
     super::conditions::conclude(pass, late.as_deref(), 0);
 }
 

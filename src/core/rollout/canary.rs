@@ -4,6 +4,7 @@ use super::deletion;
 use super::dynamic;
 use super::facts::Facts;
 use super::pass::{Pass, Phase};
+use super::restart::Missing;
 use super::retire::Terms;
 use super::revisions;
 use super::routing::{Routing, agreed, live_of};
@@ -52,12 +53,15 @@ pub(super) fn decide(pass: &mut Pass<'_>, canary: &Canary) {
     if routing.is_none() {
         basic_services(pass, canary);
     }
+    pass.begin_restart(Missing { allowed: canary.max_unavailable, together: canary.traffic.is_none() });
     resize(pass, canary, routing.as_ref());
     if let (Some(routing), Some(weight)) = (&routing, weight) {
         raise(pass, routing, weight);
     }
     pass.end_runs();
     pass.keep_history();
+    pass.keep_roles();
+    pass.evict_old();
     super::conditions::conclude(pass, late.as_deref(), canary.steps.len());
 }
 

@@ -4,10 +4,11 @@
 //! git, handled once, its record kept as long as the annotation is there. Abort is carried out whatever else is wrong.
 
 use super::edits;
+use super::rollback::Goals;
 use crate::api::{CommandRecord, RolloutStatus};
 use crate::core::plan::Effect;
 use crate::core::row::RolloutRow;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
 const PREFIX: &str = "tidegate.dev/";
@@ -21,10 +22,14 @@ pub(super) enum Order {
     /// With the reason.
     Abort(String),
     Retry,
+    /// Pods that are older go.
+    Restart(Timestamp),
+    /// Number or hash of the revision.
+    Rollback(String),
 }
 
 /// What a command may meet.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Situation<'a> {
     /// The current revision.
     pub hash: Option<&'a str>,
@@ -35,6 +40,9 @@ pub(super) struct Situation<'a> {
     pub has_stable: bool,
     /// The spec can be read and was seen before.
     pub settled_spec: bool,
+    pub goals: Goals<'a>,
+    pub now: Timestamp,
+    pub restarted_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Default)]
@@ -57,7 +65,6 @@ pub(super) fn take(
     next: &mut RolloutStatus,
     hashes: &BTreeSet<String>,
     situation: Situation<'_>,
-    now: Timestamp,
 ) -> Taken {
     let mut taken = Taken::default();
     // A record that waits for its annotation to go is done when it is gone: the same words are a new command then.
@@ -87,7 +94,7 @@ pub(super) fn take(
                 name: name.to_owned(),
                 value: value.to_owned(),
                 revision: situation.hash.map(str::to_owned),
-                time: Some(now),
+                time: Some(situation.now),
                 field_manager: manager.cloned(),
                 outcome: if accepted { "Accepted" } else { "Refused" }.to_owned(),
                 message: Some(message),
@@ -131,6 +138,8 @@ fn parse<'a>(name: &str, value: &'a str) -> (Option<Order>, Option<&'a str>) {
         ("promote", "step" | "true") => Some(Order::PromoteStep),
         ("promote", "full") => Some(Order::PromoteFull),
         ("retry", "true") => Some(Order::Retry),
+        ("restart", word) => word.parse().ok().map(Order::Restart),
+        ("rollback", word) if !word.is_empty() => Some(Order::Rollback(word.to_owned())),
         _ => None,
     };
     (order, scope)
@@ -146,11 +155,13 @@ fn judge(
     situation: Situation<'_>,
     already: &[Order],
 ) -> Result<String, String> {
-    if matches!(name, "restart" | "rollback") {
-        return Err("it is not supported yet; change the template instead".to_owned());
-    }
     let Some(order) = order else {
-        let accepted = if name == "promote" { "step, true or full" } else { "true" };
+        let accepted = match name {
+            "promote" => "step, true or full",
+            "restart" => "a time like 2026-01-02T03:04:05Z",
+            "rollback" => "the number or the hash of a revision",
+            _ => "true",
+        };
         return Err(format!(
             "the value is not known; give {accepted}, with a scope like @hash:<hash> if it lives in git"
         ));
@@ -185,11 +196,26 @@ fn judge(
     }
     match order {
         Order::Retry if !situation.aborted => Err("the revision is not aborted".to_owned()),
+        Order::Restart(at) => restart(*at, situation),
+        Order::Rollback(word) => situation.goals.judge(word, situation.hash),
         Order::Retry => Ok("the revision starts again from its first step".to_owned()),
         _ if situation.aborted => Err("the revision is aborted; retry it first".to_owned()),
         _ if !situation.updating => Err("nothing is being rolled out".to_owned()),
         Order::PromoteFull => Ok("all that is left is skipped".to_owned()),
         _ => Ok("the current step ends".to_owned()),
+    }
+}
+
+/// A clock may be a little ahead of ours: such a time counts as now.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(60);
+
+fn restart(at: Timestamp, situation: Situation<'_>) -> Result<String, String> {
+    if at > situation.now + CLOCKS_DIFFER {
+        return Err(format!("{at} is in the future; give a time that has passed"));
+    }
+    match situation.restarted_at.filter(|done| *done >= at) {
+        Some(done) => Err(format!("pods older than {done} were replaced already")),
+        None => Ok(format!("pods older than {at} are replaced")),
     }
 }
 
@@ -229,12 +255,24 @@ mod tests {
     }
 
     fn updating() -> Situation<'static> {
-        Situation { hash: Some("abc"), step: 1, updating: true, aborted: false, has_stable: true, settled_spec: true }
+        let (goals, now) = (Goals::default(), Timestamp::UNIX_EPOCH);
+        let (updating, aborted, has_stable, settled_spec) = (true, false, true, true);
+        Situation {
+            hash: Some("abc"),
+            step: 1,
+            updating,
+            aborted,
+            has_stable,
+            settled_spec,
+            goals,
+            now,
+            restarted_at: None,
+        }
     }
 
     fn taken(annotations: &[(&str, &str)], next: &mut RolloutStatus, situation: Situation<'_>) -> Taken {
         let hashes = BTreeSet::from(["abc".to_owned(), "xyz".to_owned()]);
-        take(&rollout(annotations), next, &hashes, situation, Timestamp::UNIX_EPOCH)
+        take(&rollout(annotations), next, &hashes, situation)
     }
 
     #[test]
@@ -282,6 +320,39 @@ mod tests {
         let unseen = Situation { settled_spec: false, ..updating() };
         assert!(taken(&[("promote", "true")], &mut next, unseen).orders.is_empty());
         assert_eq!(taken(&[("abort", "x")], &mut next, unseen).orders.len(), 1);
+    }
+
+    #[test]
+    fn a_rollback_is_taken_once_and_not_together_with_an_abort() {
+        let revisions = [(1, "xyz".to_owned()), (2, "abc".to_owned())];
+        let goals = Goals { revisions: &revisions, in_spec: Some("abc"), aborted: &[] };
+        let (mut next, situation) = (RolloutStatus::default(), Situation { goals, ..updating() });
+        let both = taken(&[("rollback", "1"), ("abort", "x")], &mut next, situation);
+        assert_eq!(both.orders, [Order::Abort("x".into())]);
+        taken(&[], &mut next, situation);
+        assert_eq!(taken(&[("rollback", "1")], &mut next, situation).orders, [Order::Rollback("1".into())]);
+        assert!(taken(&[("rollback", "1")], &mut next, situation).orders.is_empty());
+        assert_eq!(
+            taken(&[("rollback", "xyz@hash:abc")], &mut next, situation).orders,
+            [Order::Rollback("xyz".into())]
+        );
+    }
+
+    #[test]
+    fn a_restart_is_of_a_time_that_has_passed_and_later_than_the_last() {
+        let restarted_at = Some("2026-01-02T03:00:00Z".parse().expect("a time"));
+        let now = "2026-01-02T04:00:00Z".parse().expect("a time");
+        for (value, taken_up) in [
+            ("2026-01-02T03:59:59Z", true),
+            ("2026-01-02T04:00:30Z", true),
+            ("2026-01-02T04:02:00Z", false),
+            ("2026-01-02T03:00:00Z", false),
+            ("now", false),
+        ] {
+            let situation = Situation { restarted_at, now, updating: false, ..updating() };
+            let orders = taken(&[("restart", value)], &mut RolloutStatus::default(), situation).orders;
+            assert_eq!(orders.len() == 1, taken_up, "{value}");
+        }
     }
 
     #[test]

@@ -12,6 +12,13 @@ use serde_json::Value;
 pub(super) fn conclude(pass: &mut Pass<'_>, late: Option<&str>, steps: usize) {
     counts(pass);
     let (phase, message) = judge(pass, late, steps);
+    let well = phase == "Healthy";
+    let rolled_back = pass.rolled_back();
+    // What runs is not what spec says: nobody shall take it for that.
+    let (phase, message) = match &rolled_back {
+        Some(text) if well => ("Paused", text.clone()),
+        _ => (phase, message),
+    };
     let f = pass.f;
     pass.next.observed_generation = Some(f.rollout.meta.generation);
     pass.next.phase = Some(phase.to_owned());
@@ -41,13 +48,17 @@ pub(super) fn conclude(pass: &mut Pass<'_>, late: Option<&str>, steps: usize) {
         Some(text) => set(pass, "InvalidSpec", "True", "InvalidSpec", text),
         None => pass.next.conditions.retain(|c| c.kind != "InvalidSpec"),
     }
+    match &rolled_back {
+        Some(text) => set(pass, "RolledBack", "True", "RollbackCommand", text),
+        None => pass.next.conditions.retain(|c| c.kind != "RolledBack"),
+    }
     let word = if phase == "Degraded" { reason_of(&message) } else { phase.to_owned() };
     set(pass, "Ready", yes(healthy), &word, &message);
     set(pass, "Reconciling", yes(matches!(phase, "Progressing" | "Paused")), &word, &message);
     set(pass, "Stalled", yes(phase == "Degraded"), &word, &message);
 
-    pass.note_duration(healthy && settled);
-    if healthy && settled && pass.next.stable_proven == Some(true) {
+    pass.note_duration(well && settled);
+    if well && settled && pass.next.stable_proven == Some(true) {
         remember_good(pass);
     }
 }
@@ -110,6 +121,12 @@ fn judge(pass: &Pass<'_>, late: Option<&str>, steps: usize) -> (&'static str, St
             ),
         );
     }
+    if f.rollback.is_some() && !f.sets.contains_key(hash) {
+        let text = format!(
+            "RollbackLost: the ReplicaSet of revision {hash} is gone; change spec.template, or roll back to another"
+        );
+        return ("Degraded", text);
+    }
     if let Some(text) = late {
         return ("Degraded", format!("ProgressDeadlineExceeded: {text}"));
     }
@@ -121,6 +138,9 @@ fn judge(pass: &Pass<'_>, late: Option<&str>, steps: usize) -> (&'static str, St
     }
     if let Some(pause) = pass.next.pause_conditions.first() {
         return ("Paused", pause.reason.clone());
+    }
+    if let Some(text) = pass.restarting() {
+        return ("Progressing", text);
     }
     if f.pending.is_some() {
         return ("Progressing", "waiting for the API server to accept the template".to_owned());

@@ -3,13 +3,9 @@
 //! The clock is a high-water mark of available pods, so that a crash loop between none and one is no progress (D1). What
 //! stands in the way is read from the pods: only what the revision itself caused aborts it by itself.
 
-use super::LABEL_HASH;
 use super::pass::{Pass, Phase};
 use super::spec::DeadlineAbort;
-use crate::core::question::{Ask, PodEvidence, Question, Told};
-use std::collections::BTreeMap;
-
-const PODS: &str = "pods";
+use crate::core::question::PodEvidence;
 
 /// Who is to blame for pods that do not become available.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,9 +17,9 @@ pub(super) enum Cause {
 }
 
 /// Reads the cause from what the pods say; the worst of the revision's own wins.
-pub(super) fn cause(pods: &[PodEvidence]) -> Cause {
+pub(super) fn cause<'p>(pods: impl IntoIterator<Item = &'p PodEvidence>) -> Cause {
     let mut other = None;
-    for pod in pods.iter().filter(|p| !p.ready) {
+    for pod in pods.into_iter().filter(|p| !p.ready) {
         let text = if pod.message.is_empty() { pod.reason.clone() } else { format!("{}: {}", pod.reason, pod.message) };
         let text = format!("pod {}: {text}", pod.name);
         match pod.reason.as_str() {
@@ -86,18 +82,12 @@ impl Pass<'_> {
         if self.phase() == Phase::Aborted || !missing {
             return None;
         }
-        let labels = BTreeMap::from([(LABEL_HASH.to_owned(), hash.clone())]);
-        let namespace = self.f.whose.namespace.clone();
-        self.ask.push(Question { id: PODS.to_owned(), ask: Ask::Pods { namespace, labels } });
+        let pods = self.pods_of(&hash).map(|pods| pods.all).unwrap_or_default();
         let deadline = self.f.spec.progress_deadline.after(since);
         if now < deadline {
             self.wake_at(deadline);
             return None;
         }
-        let pods = match self.f.observed.answers.get(PODS).map(|a| &a.what) {
-            Some(Told::Pods(pods)) => pods.as_slice(),
-            _ => &[],
-        };
         let revision = self.next.current_revision.unwrap_or(0);
         let late = format!("revision {revision} made no progress for {}", self.f.spec.progress_deadline);
         let cause = cause(pods);
@@ -124,7 +114,7 @@ mod tests {
 
     fn pod(reason: &str, message: &str, restarts: i64) -> PodEvidence {
         let (reason, message) = (reason.to_owned(), message.to_owned());
-        PodEvidence { name: "p".into(), ready: false, created: None, reason, message, restarts }
+        PodEvidence { name: "p".into(), reason, message, restarts, ..PodEvidence::default() }
     }
 
     #[test]

@@ -74,7 +74,7 @@ fn after_the_end(observed: &Observed) -> Plan {
 fn try_template(pass: &mut Pass<'_>) {
     let f = pass.f;
     let spec = f.spec;
-    if revisions::known_hashes(&spec.template).iter().any(|h| f.sets.contains_key(h)) {
+    if f.rollback.is_some() || revisions::known_hashes(&spec.template).iter().any(|h| f.sets.contains_key(h)) {
         return;
     }
     let hash = revisions::template_hash(&spec.template);

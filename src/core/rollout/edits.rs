@@ -1,11 +1,12 @@
 //! Constructors of the effects that a Rollout needs: patches that test what they replace, and applies of what is ours.
 
 use super::{
-    ANNOTATION_FORMER_REPLICAS, ANNOTATION_HANDED_OVER, ANNOTATION_MANAGED_BY, ANNOTATION_REVISION, LABEL_HASH,
-    LABEL_ROLLOUT,
+    ANNOTATION_FORMER_REPLICAS, ANNOTATION_HANDED_OVER, ANNOTATION_MANAGED_BY, ANNOTATION_REVISION, ANNOTATION_ROLE,
+    LABEL_HASH, LABEL_ROLLOUT,
 };
 use crate::core::object::{ObjectRef, ResourceType};
 use crate::core::plan::{Actor, Effect, Manager, Propagation, Verb, Why};
+use crate::core::question::PodEvidence;
 use crate::core::row::{AnalysisRunRow, DeploymentRow, Meta, ReplicaSetRow, ServiceRow, WorkloadRow};
 use crate::core::traffic::{Ownership, root::Child};
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
@@ -33,6 +34,10 @@ fn add(at: &[&str], value: Value) -> PatchOperation {
     PatchOperation::Add(AddOperation { path: path(at), value })
 }
 
+fn remove(at: &[&str]) -> PatchOperation {
+    PatchOperation::Remove(RemoveOperation { path: path(at) })
+}
+
 fn edit(resource: ResourceType, meta: &Meta, mut operations: Vec<PatchOperation>, why: Why) -> Effect {
     // The same name may be another object by now.
     operations.insert(0, test(&["metadata", "uid"], json!(meta.uid)));
@@ -53,10 +58,63 @@ pub(super) fn annotate_set(set: &ReplicaSetRow, key: &str, value: Option<String>
     let mut operations: Vec<PatchOperation> = seen.iter().map(|v| test(&at, json!(v))).collect();
     match (value, seen) {
         (Some(value), _) => operations.push(add(&at, json!(value))),
-        (None, Some(_)) => operations.push(PatchOperation::Remove(RemoveOperation { path: path(&at) })),
+        (None, Some(_)) => operations.push(remove(&at)),
         (None, None) => {}
     }
     edit(ResourceType::REPLICA_SET, &set.meta, operations, why)
+}
+
+/// Puts labels and annotations into a ReplicaSet's template, and beside it what is remembered of it.
+pub(super) fn dress(
+    set: &ReplicaSetRow,
+    labels: &BTreeMap<String, String>,
+    annotations: &BTreeMap<String, String>,
+    memo: Option<String>,
+) -> Effect {
+    let mut operations = Vec::new();
+    for (map, seen, wanted) in [("labels", &set.pod_labels, labels), ("annotations", &set.pod_annotations, annotations)]
+    {
+        let at = ["spec", "template", "metadata", map];
+        if seen == wanted {
+            continue;
+        }
+        if !seen.is_empty() {
+            operations.push(test(&at, json!(seen)));
+        }
+        operations.push(if wanted.is_empty() { remove(&at) } else { add(&at, json!(wanted)) });
+    }
+    let at = ["metadata", "annotations", ANNOTATION_ROLE];
+    let seen = set.meta.annotations.get(ANNOTATION_ROLE);
+    operations.extend(seen.map(|value| test(&at, json!(value))));
+    match memo {
+        Some(memo) => operations.push(add(&at, json!(memo))),
+        None if seen.is_some() => operations.push(remove(&at)),
+        None => {}
+    }
+    edit(ResourceType::REPLICA_SET, &set.meta, operations, Why::RoleMetadata)
+}
+
+/// Gives a running pod labels and annotations, or takes them off.
+pub(super) fn redress(
+    namespace: &str,
+    pod: &PodEvidence,
+    labels: &BTreeMap<String, Option<String>>,
+    annotations: &BTreeMap<String, Option<String>>,
+) -> Effect {
+    let mut operations = Vec::new();
+    for (map, seen, wanted) in [("labels", &pod.labels, labels), ("annotations", &pod.annotations, annotations)] {
+        if seen.is_empty() && !wanted.is_empty() {
+            operations.push(add(&["metadata", map], json!({})));
+        }
+        for (key, value) in wanted {
+            // Without a test of the former value: the key is ours, and an answer about pods may be a second old.
+            let at = ["metadata", map, key];
+            operations.push(value.as_ref().map_or_else(|| remove(&at), |value| add(&at, json!(value))));
+        }
+    }
+    let meta =
+        Meta { namespace: namespace.to_owned(), name: pod.name.clone(), uid: pod.uid.clone(), ..Meta::default() };
+    edit(ResourceType::POD, &meta, operations, Why::RoleMetadata)
 }
 
 /// The ReplicaSet of a revision, with no regard to whether it may be created.
@@ -154,7 +212,7 @@ fn unmark(meta: &Meta) -> Vec<PatchOperation> {
         if let Some(value) = value {
             let at = ["metadata", map, key];
             operations.push(test(&at, json!(value)));
-            operations.push(PatchOperation::Remove(RemoveOperation { path: path(&at) }));
+            operations.push(remove(&at));
         }
     }
     operations
@@ -240,7 +298,7 @@ pub(super) fn own_service(name: &str, like: &ServiceRow, port: &Child, hash: &st
 /// Takes a command off the Rollout, if it still says what was read.
 pub(super) fn remove_annotation(meta: &Meta, key: &str, value: &str) -> Effect {
     let at = ["metadata", "annotations", key];
-    let operations = vec![test(&at, json!(value)), PatchOperation::Remove(RemoveOperation { path: path(&at) })];
+    let operations = vec![test(&at, json!(value)), remove(&at)];
     edit(ResourceType::ROLLOUT, meta, operations, Why::CommandDone)
 }
 
@@ -268,6 +326,12 @@ pub(super) fn adopt(resource: ResourceType, meta: &Meta, whose: &Ownership) -> E
     let same = test(&["metadata", "resourceVersion"], json!(meta.resource_version));
     let owner = add(&["metadata", "ownerReferences"], json!([whose.reference()]));
     edit(resource, meta, vec![same, owner], Why::NewRevision)
+}
+
+/// Lets a pod go as a disruption budget allows.
+pub(super) fn evict(namespace: &str, pod: &PodEvidence) -> Effect {
+    let target = ObjectRef::new(ResourceType::POD, namespace, &pod.name);
+    Effect { verb: Verb::Evict { pod: target, uid: pod.uid.clone() }, why: Why::Restart }
 }
 
 /// Asks a run to stop.

@@ -3,7 +3,7 @@
 use super::revisions;
 use super::spec::Spec;
 use super::{ANNOTATION_REVISION, LABEL_HASH, Observed};
-use crate::api::RolloutStatus;
+use crate::api::{RollbackStatus, RolloutStatus};
 use crate::core::question::{ApiRefusal, Told};
 use crate::core::row::{Endpoint, EndpointSliceRow, ReplicaSetRow, RolloutRow, ServiceRow};
 use crate::core::traffic::Ownership;
@@ -21,9 +21,13 @@ pub(super) struct Facts<'a> {
     pub seen: &'a RolloutStatus,
     pub now: Timestamp,
     pub whose: Ownership,
-    /// The revision that is worked on: that of the template in spec, or the former one while the API server has not
-    /// accepted the template. `None` before the first was accepted.
+    /// The revision that is worked on: that of the template in spec, the one that was rolled back to, or the former one while
+    /// the API server has not accepted the template. `None` before the first was accepted.
     pub hash: Option<String>,
+    /// Hash of the template in spec.
+    pub in_spec: String,
+    /// A former revision that runs instead of it: the command holds for as long as spec has the same template.
+    pub rollback: Option<&'a RollbackStatus>,
     /// A template that is not accepted.
     pub pending: Option<Pending>,
     /// By hash.
@@ -48,10 +52,12 @@ impl<'a> Facts<'a> {
         let sets = sets_by_hash(observed);
         let known = revisions::known_hashes(&spec.template);
         let existing = known.iter().find(|h| sets.contains_key(*h));
-        let (hash, pending) = match existing {
+        let in_spec = existing.cloned().unwrap_or_else(|| revisions::template_hash(&spec.template));
+        let rollback = seen.rollback.as_ref().filter(|r| known.contains(&r.template));
+        let (hash, pending) = match rollback.map(|r| &r.hash).or(existing) {
             Some(hash) => (Some(hash.clone()), None),
             None => {
-                let hash = revisions::template_hash(&spec.template);
+                let hash = in_spec.clone();
                 match observed.answers.get(&try_question_id(&hash)).map(|a| &a.what) {
                     Some(Told::DryRun(Ok(_))) => (Some(hash), None),
                     Some(Told::DryRun(Err(refusal))) => {
@@ -62,7 +68,7 @@ impl<'a> Facts<'a> {
             }
         };
         let whose = ownership(rollout);
-        Self { observed, rollout, spec, seen, now, whose, hash, pending, sets }
+        Self { observed, rollout, spec, seen, now, whose, hash, in_spec, rollback, pending, sets }
     }
 
     /// The current revision; empty before there is one.

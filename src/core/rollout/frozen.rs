@@ -6,7 +6,9 @@ use super::facts::Facts;
 use super::pass::{Pass, Phase};
 use super::routing::Routing;
 use super::shares;
-use super::spec::{AfterAbort, Canary, DeadlineAbort, DynamicStable, RunHistory, Spec, Strategy, Threshold};
+use super::spec::{
+    AfterAbort, Canary, DeadlineAbort, DynamicStable, RoleMetadata, RunHistory, Spec, Strategy, Threshold,
+};
 use crate::api::RolloutStatus;
 use crate::core::refusal::Refusal;
 use crate::core::row::RolloutRow;
@@ -29,6 +31,8 @@ pub(super) fn placeholder(rollout: &RolloutRow) -> Spec {
         paused: false,
         progress_deadline: Span::from_secs(600),
         deadline_abort: DeadlineAbort::Never,
+        rollback_window: 0,
+        restart_at: None,
         run_history: RunHistory { successful: usize::MAX, unsuccessful: usize::MAX },
     }
 }
@@ -44,6 +48,7 @@ pub(super) fn facts<'a>(
     let mut f = Facts::derive(observed, rollout, nothing, seen, now);
     f.hash.clone_from(&seen.current_pod_hash);
     f.pending = None;
+    f.rollback = None;
     f
 }
 
@@ -62,6 +67,9 @@ fn no_steps() -> Canary {
         dynamic_stable: DynamicStable::Off,
         min_pods: 0,
         threshold: Threshold::All,
+        anti_affinity: None,
+        canary_metadata: RoleMetadata::default(),
+        stable_metadata: RoleMetadata::default(),
     }
 }
 

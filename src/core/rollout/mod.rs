@@ -23,16 +23,22 @@ mod floor;
 mod frozen;
 mod observed;
 mod pass;
+mod pods;
+mod restart;
 mod retire;
 pub mod revisions;
+mod roles;
+mod rollback;
 mod routing;
 mod runs;
 mod shares;
 mod sizes;
 pub mod spec;
 mod steps;
+pub mod template;
 #[cfg(test)]
 mod tests;
+mod window;
 mod workload;
 
 pub use decide::decide;
@@ -53,6 +59,9 @@ pub const ANNOTATION_FORMER_REPLICAS: &str = "tidegate.dev/former-replicas";
 
 /// On a Deployment whose pods a Rollout took over: from then on its size is its owner's matter again.
 pub const ANNOTATION_HANDED_OVER: &str = "tidegate.dev/handed-over";
+
+/// On ReplicaSets whose pods carry metadata of a role: what the template had in its place.
+pub const ANNOTATION_ROLE: &str = "tidegate.dev/role-metadata";
 
 /// On ReplicaSets: the number of the revision.
 pub const ANNOTATION_REVISION: &str = "tidegate.dev/revision";

@@ -3,6 +3,9 @@
 use super::commands;
 use super::duration::Ending;
 use super::facts::{self, Facts};
+use super::restart::Restart;
+use super::rollback;
+use super::template;
 use crate::api::{AbortedRevision, PauseCondition, RolloutStatus};
 use crate::core::object::ObjectRef;
 use crate::core::plan::{Effect, Notice, Why};
@@ -44,6 +47,8 @@ pub(super) struct Pass<'a> {
     pub refusals: Vec<Refusal>,
     /// Names of the AnalysisRuns that may go on.
     pub runs: Vec<String>,
+    /// Pods are being replaced.
+    pub restart: Option<Restart<'a>>,
 }
 
 impl<'a> Pass<'a> {
@@ -61,6 +66,7 @@ impl<'a> Pass<'a> {
             frozen: false,
             refusals: Vec::new(),
             runs: Vec::new(),
+            restart: None,
         }
     }
 
@@ -103,6 +109,9 @@ impl<'a> Pass<'a> {
         if self.f.pending.is_some() {
             return Some("the template is not accepted yet".to_owned());
         }
+        if self.is_turning() {
+            return Some("a rollback begins".to_owned());
+        }
         if self.frozen || !self.refusals.is_empty() {
             return Some("the spec is not accepted".to_owned());
         }
@@ -113,6 +122,9 @@ impl<'a> Pass<'a> {
     /// and their number.
     pub(super) fn take_revision(&mut self, steps: Option<(String, usize)>) {
         let Some(hash) = self.f.hash.clone() else { return };
+        if self.f.rollback.is_none() && self.f.pending.is_none() {
+            self.next.rollback = None;
+        }
         let length = steps.as_ref().map(|(_, len)| i32::try_from(*len).unwrap_or(i32::MAX));
         let changed = self.next.current_pod_hash.as_deref() != Some(hash.as_str());
         let steps_hash = steps.map(|(hash, _)| hash);
@@ -120,6 +132,7 @@ impl<'a> Pass<'a> {
         self.next.current_step_hash = steps_hash;
         let stable = self.next.stable_rs.as_deref() == Some(hash.as_str());
         if changed {
+            self.cancel_restart();
             let newest = self.f.newest_revision();
             let own = self.f.revision(&hash);
             let revision = if own > 0 && own == newest { own } else { newest + 1 };
@@ -143,8 +156,12 @@ impl<'a> Pass<'a> {
                 self.next.abort = Some(true);
                 self.next.aborted_at = before.time;
             }
+            self.skip_in_window();
         } else if steps_changed && self.next.abort != Some(true) {
             self.start_over(length, stable);
+            if self.next.attempt.is_none_or(|attempt| attempt == 1) {
+                self.skip_in_window();
+            }
         }
         if stable {
             self.next.abort = None;
@@ -177,7 +194,13 @@ impl<'a> Pass<'a> {
         let mut hashes: std::collections::BTreeSet<String> = f.sets.keys().cloned().collect();
         hashes.extend(f.hash.clone());
         let phase = self.phase();
+        let revisions = rollback::revisions(f);
+        let in_spec = (!f.spec.template.is_null()).then_some(f.in_spec.as_str());
+        let goals = rollback::Goals { revisions: &revisions, in_spec, aborted: &f.seen.aborted };
         let situation = commands::Situation {
+            now: f.now,
+            restarted_at: self.next.restarted_at,
+            goals,
             hash: f.hash.as_deref(),
             step: self.next.current_step_index.unwrap_or(0),
             updating: matches!(phase, Phase::Updating | Phase::Initial) || self.is_leaving(),
@@ -185,7 +208,7 @@ impl<'a> Pass<'a> {
             has_stable: phase != Phase::Initial,
             settled_spec: f.seen.observed_generation == Some(f.rollout.meta.generation),
         };
-        let taken = commands::take(f.rollout, &mut self.next, &hashes, situation, f.now);
+        let taken = commands::take(f.rollout, &mut self.next, &hashes, situation);
         for (refused, text) in taken.notices {
             self.notice(refused, if refused { "CommandRefused" } else { "CommandAccepted" }, text);
         }
@@ -195,6 +218,8 @@ impl<'a> Pass<'a> {
             match order {
                 commands::Order::Abort(reason) => self.abort("Command", reason),
                 commands::Order::Retry => self.retry(),
+                commands::Order::Rollback(word) => _ = goals.find(&word).map(|hash| self.go_back(hash)),
+                commands::Order::Restart(at) => self.next.restart_at = self.next.restart_at.max(Some(at.min(f.now))),
                 commands::Order::PromoteStep => step = true,
                 commands::Order::PromoteFull => self.next.promote_full = Some(true),
             }
@@ -290,19 +315,34 @@ impl<'a> Pass<'a> {
                 self.effects.push(super::edits::annotate_set(set, key, Some(revision.to_string()), Why::NewRevision));
             }
             self.hold(&hash, size);
-        } else if self.f.pending.is_none() && (size > 0 || self.phase() == Phase::Initial) {
-            let f = self.f;
-            let min_ready = f.spec.min_ready.as_duration().as_secs();
-            let (template, selector) = (&f.spec.template, &f.spec.selector);
-            let set = super::edits::replica_set(template, selector, &hash, size, revision, min_ready, &f.whose);
-            self.notice(false, "NewReplicaSetCreated", format!("Created ReplicaSet {}-{hash}", f.whose.rollout));
-            self.effects.push(super::edits::create(set, Why::NewRevision));
+            return;
         }
+        // What was rolled back to has another template than spec.
+        let accepted = self.f.pending.is_none() && self.f.rollback.is_none();
+        if accepted && (size > 0 || self.phase() == Phase::Initial) {
+            self.make_current(&hash, size, revision);
+        }
+    }
+
+    /// Creates the ReplicaSet of the template in spec, kept apart and dressed for its role.
+    fn make_current(&mut self, hash: &str, size: u32, revision: i64) {
+        let (f, stable) = (self.f, self.stable());
+        let mut template = serde_json::Value::clone(&f.spec.template);
+        if let Some(rule) = f.spec.strategy.anti_affinity().filter(|_| !stable.is_empty() && stable != hash) {
+            template::keep_apart(&mut template, rule, &stable);
+        }
+        let min_ready = f.spec.min_ready.as_duration().as_secs();
+        let selector = &f.spec.selector;
+        let mut set = super::edits::replica_set(&template, selector, hash, size, revision, min_ready, &f.whose);
+        self.dress(hash, &mut set);
+        self.notice(false, "NewReplicaSetCreated", format!("Created ReplicaSet {}-{hash}", f.whose.rollout));
+        self.effects.push(super::edits::create(set, Why::NewRevision));
     }
 
     /// Brings a ReplicaSet that is in use to `size`.
     pub(super) fn hold(&mut self, hash: &str, size: u32) {
         let Some(set) = self.f.sets.get(hash).copied() else { return };
+        let size = self.with_restart(hash, size);
         if set.meta.annotations.contains_key(super::edits::SCALE_DOWN_DEADLINE) {
             self.effects.push(super::edits::annotate_set(set, super::edits::SCALE_DOWN_DEADLINE, None, Why::Scale));
         }

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 mod duration;
 mod retire;
+mod roles;
+mod window;
 
 const NAMESPACE: &str = "shop";
 

@@ -1,8 +1,11 @@
 //! A ReplicaSet: its size, what of it runs, and for which revision.
 
+use super::meta::strings;
 use super::{Meta, Row, RowError};
 use crate::core::object::ResourceType;
+use crate::core::rollout::ANNOTATION_ROLE;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// What is kept of a ReplicaSet. Counts are pods.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,6 +21,9 @@ pub struct ReplicaSetRow {
     pub observed_generation: i64,
     /// Images of the template's containers, in their order.
     pub images: Vec<String>,
+    /// Labels and annotations of the template; empty for a ReplicaSet without pods, unless its role was written into them.
+    pub pod_labels: BTreeMap<String, String>,
+    pub pod_annotations: BTreeMap<String, String>,
     /// Text of a true condition `ReplicaFailure`, or empty.
     pub failure: String,
 }
@@ -33,15 +39,22 @@ impl Row for ReplicaSetRow {
         let containers = spec["template"]["spec"]["containers"].as_array().into_iter().flatten();
         let failure = status["conditions"].as_array().into_iter().flatten();
         let failure = failure.filter(|c| c["type"] == "ReplicaFailure" && c["status"] == "True");
+        let (meta, size) = (Meta::read(object)?, spec["replicas"].as_i64().unwrap_or(1));
+        // Ten old ones for each Rollout would take their place for nothing.
+        let in_use = size > 0 || meta.annotations.contains_key(ANNOTATION_ROLE);
+        let of_pods =
+            |field: &str| if in_use { strings(&spec["template"]["metadata"][field]) } else { BTreeMap::new() };
         Ok(Self {
-            meta: Meta::read(object)?,
-            size: spec["replicas"].as_i64().unwrap_or(1),
+            size,
+            pod_labels: of_pods("labels"),
+            pod_annotations: of_pods("annotations"),
             min_ready_seconds: count(&spec["minReadySeconds"]),
             created: count(&status["replicas"]),
             ready: count(&status["readyReplicas"]),
             available: count(&status["availableReplicas"]),
             observed_generation: count(&status["observedGeneration"]),
             images: containers.filter_map(|c| c["image"].as_str().map(str::to_owned)).collect(),
+            meta,
             failure: failure.filter_map(|c| c["message"].as_str()).next().unwrap_or_default().to_owned(),
         })
     }

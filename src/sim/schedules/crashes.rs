@@ -6,7 +6,7 @@ use crate::execute::faults::{Action, Fault};
 use std::collections::BTreeMap;
 
 /// What people do, from the first second on; and how long it takes until all is at rest, with a process's death on the way.
-type Schedule = (fn(&mut Shop), i64);
+pub(super) type Schedule = (fn(&mut Shop), i64);
 
 const UPDATE: Schedule = (|shop| shop.deploy(60, "web:2"), 360);
 
@@ -57,7 +57,7 @@ fn writes(shop: &Shop) -> Vec<(String, u32)> {
     all
 }
 
-fn survives(schedule: Schedule) {
+pub(super) fn survives(schedule: Schedule) {
     let calm = play(schedule, vec![]);
     assert_eq!(calm.run.oracle.broken(), Vec::<String>::new(), "{}", calm.story());
     let wanted = calm.end();

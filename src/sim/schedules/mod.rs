@@ -7,6 +7,8 @@
 mod crashes;
 mod deletion;
 mod dynamic;
+mod restarts;
+mod returns;
 mod scaling;
 mod shop;
 mod stories;

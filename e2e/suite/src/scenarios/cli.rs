@@ -152,13 +152,13 @@ async fn refused(stand: &Stand) -> anyhow::Result<()> {
     tidegate(stand, "get deployment web").await?.is(2, &["unrecognized subcommand"])?;
     tidegate(stand, "set image web sidecar=x:1").await?.is(2, &["there is no container", "app"])?;
 
-    // And a pause holds until it is taken off; what the controller cannot do yet is its refusal
+    // And a pause holds until it is taken off; what is not there is refused with what is
     tidegate(stand, "pause web --reason=lunch").await?.is(0, &["paused by annotation: lunch"])?;
     tidegate(stand, "resume web").await?.is(0, &["CanaryPauseStep"])?;
     tidegate(stand, "resume web").await?.is(1, &["it waits for CanaryPauseStep", "tidegate promote web"])?;
     tidegate(stand, "retry web").await?.is(1, &["Refused", "the revision is not aborted"])?;
-    tidegate(stand, "restart web").await?.is(1, &["Refused", "not supported yet"])?;
-    tidegate(stand, "rollback web").await?.is(1, &["Refused", "not supported yet"])?;
+    tidegate(stand, "rollback web --to-revision 9").await?.is(1, &["Refused", "there are: 1 ("])?;
+    tidegate(stand, "restart web").await?.is(0, &["Accepted", "are replaced"])?;
 
     // And the template is changed by hand only while no repository owns it
     tidegate(stand, "set image web app=tidegate.test/app:0").await?.is(0, &["(it was tidegate.test/app:1)"])?;

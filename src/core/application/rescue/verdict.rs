@@ -94,14 +94,7 @@ mod tests {
     use super::*;
 
     fn pod(reason: &str, message: &str) -> PodEvidence {
-        PodEvidence {
-            name: "p".into(),
-            ready: false,
-            created: None,
-            reason: reason.into(),
-            message: message.into(),
-            restarts: 0,
-        }
+        PodEvidence { name: "p".into(), reason: reason.into(), message: message.into(), ..PodEvidence::default() }
     }
 
     #[test]

@@ -181,11 +181,10 @@ fn the_pods_of_a_deployment_tell_whose_fault_it_is() {
         let created = Some("2026-01-02T00:00:00Z".parse().unwrap());
         world.pods = vec![PodEvidence {
             name: "web-1".into(),
-            ready: false,
             created,
             reason: "ImagePullBackOff".into(),
             message: message.into(),
-            restarts: 0,
+            ..PodEvidence::default()
         }];
         world.run(300);
         assert_eq!(world.pushes.len(), reverts, "{message}");

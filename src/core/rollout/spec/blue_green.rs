@@ -1,13 +1,14 @@
 //! `strategy.blueGreen`.
 
 use super::reader::Reader;
-use super::{Analysis, BlueGreen, Promotion, analysis, canary, traffic};
+use super::{Analysis, BlueGreen, Promotion, analysis, anti_affinity, canary, metadata, traffic};
 use crate::api::{BlueGreenStrategy, RolloutAnalysis};
+use serde_json::Value;
 use std::sync::Arc;
 
 const FIELD: &str = "spec.strategy.blueGreen";
 
-pub(super) fn read(reader: &mut Reader, wire: &BlueGreenStrategy) -> Option<BlueGreen> {
+pub(super) fn read(reader: &mut Reader, selector: &Value, wire: &BlueGreenStrategy) -> Option<BlueGreen> {
     let field = |name: &str| format!("{FIELD}.{name}");
     let active = reader.required_name(
         &field("activeService"),
@@ -34,6 +35,8 @@ pub(super) fn read(reader: &mut Reader, wire: &BlueGreenStrategy) -> Option<Blue
     let pre_promotion = checked("prePromotionAnalysis", wire.pre_promotion_analysis.as_ref());
     let post_promotion = checked("postPromotionAnalysis", wire.post_promotion_analysis.as_ref());
     let delay = wire.scale_down_delay_seconds.map(|s| reader.seconds(&field("scaleDownDelaySeconds"), Some(s), 30));
+    let preview_metadata = metadata::read(reader, &field("previewMetadata"), wire.preview_metadata.as_ref(), selector);
+    let active_metadata = metadata::read(reader, &field("activeMetadata"), wire.active_metadata.as_ref(), selector);
     let limit = field("scaleDownDelayRevisionLimit");
     Some(BlueGreen {
         active_service: active?,
@@ -48,6 +51,9 @@ pub(super) fn read(reader: &mut Reader, wire: &BlueGreenStrategy) -> Option<Blue
         scale_down_delay: delay,
         scale_down_delay_revisions: wire.scale_down_delay_revision_limit.map(|l| reader.count(&limit, Some(l), 0)),
         after_abort: canary::after_abort(reader, FIELD, wire.abort_scale_down_delay_seconds),
+        preview_metadata,
+        active_metadata,
+        anti_affinity: anti_affinity::read(reader, &field("antiAffinity"), wire.anti_affinity.as_ref()),
         max_unavailable: reader.count_or_share(&field("maxUnavailable"), wire.max_unavailable.as_ref()),
     })
 }

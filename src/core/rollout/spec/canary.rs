@@ -3,15 +3,16 @@
 use super::reader::Reader;
 use super::{
     AfterAbort, Background, Canary, CanaryScale, DynamicStable, ServiceName, Step, Threshold, Traffic, Way, analysis,
-    traffic,
+    anti_affinity, metadata, traffic,
 };
 use crate::api::{CanaryStep, CanaryStrategy, SetCanaryScale};
 use crate::core::scalar::{Span, Weight};
+use serde_json::Value;
 use std::sync::Arc;
 
 const FIELD: &str = "spec.strategy.canary";
 
-pub(super) fn read(reader: &mut Reader, rollout: &str, wire: &CanaryStrategy) -> Option<Canary> {
+pub(super) fn read(reader: &mut Reader, rollout: &str, selector: &Value, wire: &CanaryStrategy) -> Option<Canary> {
     let routed = wire.traffic_routing.is_some();
     let traffic =
         wire.traffic_routing.as_ref().and_then(|t| traffic::read(reader, &format!("{FIELD}.trafficRouting"), t));
@@ -38,6 +39,9 @@ pub(super) fn read(reader: &mut Reader, rollout: &str, wire: &CanaryStrategy) ->
             .map(|analysis| Background { analysis: Arc::new(analysis), starting_step })
     });
     let delay = reader.seconds(&format!("{FIELD}.scaleDownDelaySeconds"), wire.scale_down_delay_seconds, 30);
+    let mut role = |name: &str, given: Option<&_>| metadata::read(reader, &format!("{FIELD}.{name}"), given, selector);
+    let (canary_metadata, stable_metadata) =
+        (role("canaryMetadata", wire.canary_metadata.as_ref()), role("stableMetadata", wire.stable_metadata.as_ref()));
     let limit_field = format!("{FIELD}.scaleDownDelayRevisionLimit");
     Some(Canary {
         steps: steps.into_iter().collect::<Option<_>>()?,
@@ -58,6 +62,9 @@ pub(super) fn read(reader: &mut Reader, rollout: &str, wire: &CanaryStrategy) ->
         dynamic_stable: dynamic_stable(reader, wire),
         min_pods: reader.natural(&format!("{FIELD}.minPodsPerReplicaSet"), wire.min_pods_per_replica_set, 0),
         threshold: threshold(reader, wire),
+        canary_metadata,
+        stable_metadata,
+        anti_affinity: anti_affinity::read(reader, &format!("{FIELD}.antiAffinity"), wire.anti_affinity.as_ref()),
     })
 }
 

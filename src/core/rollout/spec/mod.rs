@@ -5,8 +5,10 @@
 //! out has a line in `unsupported.rs` until it is.
 
 mod analysis;
+mod anti_affinity;
 mod blue_green;
 mod canary;
+mod metadata;
 mod parse;
 mod reader;
 mod selector;

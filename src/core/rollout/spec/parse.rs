@@ -94,8 +94,10 @@ fn read(
             5,
         ),
     };
+    let window = wire.rollback_window.as_ref().and_then(|window| window.revisions);
+    let rollback_window = reader.count("spec.rollbackWindow.revisions", window, 0);
     let deadline_abort = deadline_abort(reader, wire.progress_deadline_abort.as_ref());
-    let strategy = strategy(reader, rollout, wire);
+    let strategy = strategy(reader, rollout, &selector, wire);
     if let Some(Strategy::BlueGreen(BlueGreen { scale_down_delay_revisions: Some(limit), .. })) = &strategy
         && *limit > history_limit
     {
@@ -117,15 +119,17 @@ fn read(
         paused: wire.paused.unwrap_or_default(),
         progress_deadline,
         deadline_abort,
+        rollback_window,
+        restart_at: wire.restart_at,
         run_history,
     })
 }
 
-fn strategy(reader: &mut Reader, rollout: &str, wire: &api::RolloutSpec) -> Option<Strategy> {
+fn strategy(reader: &mut Reader, rollout: &str, selector: &Value, wire: &api::RolloutSpec) -> Option<Strategy> {
     let given = wire.strategy.as_ref();
     match (given.and_then(|s| s.canary.as_ref()), given.and_then(|s| s.blue_green.as_ref())) {
-        (Some(canary), None) => canary::read(reader, rollout, canary).map(Strategy::Canary),
-        (None, Some(blue_green)) => blue_green::read(reader, blue_green).map(Strategy::BlueGreen),
+        (Some(canary), None) => canary::read(reader, rollout, selector, canary).map(Strategy::Canary),
+        (None, Some(blue_green)) => blue_green::read(reader, selector, blue_green).map(Strategy::BlueGreen),
         (None, None) => {
             reader.refuse("spec.strategy", &"", "it names no strategy", "give canary or blueGreen");
             None

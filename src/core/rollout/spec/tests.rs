@@ -3,6 +3,7 @@
 use super::*;
 use crate::core::object::ResourceType;
 use crate::core::refusal::Refusal;
+use crate::core::rollout::LABEL_HASH;
 use crate::core::row::WorkloadRow;
 use crate::core::scalar::{CountOrShare, Span, Weight};
 use serde_json::{Value, json};
@@ -138,6 +139,56 @@ fn a_blue_green_limit_of_waiting_revisions_is_at_most_what_history_keeps() {
     assert_eq!(refused(&limited(3)), [format!("spec.{field}")]);
 }
 
+#[test]
+fn metadata_of_a_role_is_what_an_api_server_takes_and_nothing_that_is_selected_by() {
+    let fine =
+        json!({"labels": {"role": "canary", "example.com/role_2": ""}, "annotations": {"note": "any text, really"}});
+    let read = read_canary(&with(canary(), "strategy.canary.canaryMetadata", fine.clone())).canary_metadata;
+    assert_eq!((read.labels["role"].as_str(), read.annotations.len()), ("canary", 1));
+    assert_eq!(read_blue_green(&with(blue_green(), "strategy.blueGreen.activeMetadata", fine)).active_metadata, read);
+    let long = "x".repeat(64);
+    for (key, value) in [
+        ("app", "x"),
+        (LABEL_HASH, "x"),
+        ("tidegate.dev/x", "x"),
+        ("a b", "x"),
+        ("X.com/a", "x"),
+        ("a", "b c"),
+        ("a", &long),
+    ] {
+        let spec = with(blue_green(), "strategy.blueGreen.previewMetadata", json!({"labels": {key: value}}));
+        assert_eq!(refused(&spec), [format!("spec.strategy.blueGreen.previewMetadata.labels.{key}")], "{value}");
+    }
+    let spec = with(canary(), "strategy.canary.stableMetadata", json!({"annotations": {"tidegate.dev/x": "y"}}));
+    assert_eq!(refused(&spec), ["spec.strategy.canary.stableMetadata.annotations.tidegate.dev/x"]);
+}
+
+/// 1.1.6
+#[test]
+fn anti_affinity_is_required_or_preferred_with_a_weight() {
+    const FIELD: &str = "strategy.canary.antiAffinity";
+    let preferred = |weight: i64| json!({"preferredDuringSchedulingIgnoredDuringExecution": {"weight": weight}});
+    let mut both = preferred(5);
+    both["requiredDuringSchedulingIgnoredDuringExecution"] = json!({});
+    for (value, rule) in [
+        (json!({"requiredDuringSchedulingIgnoredDuringExecution": {}}), AntiAffinity::Required),
+        (preferred(100), AntiAffinity::Preferred(100)),
+    ] {
+        assert_eq!(read_canary(&with(canary(), FIELD, value.clone())).anti_affinity, Some(rule));
+        let spec = with(blue_green(), "strategy.blueGreen.antiAffinity", value);
+        assert_eq!(read_blue_green(&spec).anti_affinity, Some(rule));
+    }
+    for (value, below) in [
+        (both, ""),
+        (json!({}), ""),
+        (preferred(0), ".preferredDuringSchedulingIgnoredDuringExecution.weight"),
+        (preferred(101), ".preferredDuringSchedulingIgnoredDuringExecution.weight"),
+        (json!({"always": {}}), ".always"),
+    ] {
+        assert_eq!(refused(&with(canary(), FIELD, value)), [format!("spec.{FIELD}{below}")]);
+    }
+}
+
 /// 1.1.4: a number, a text without unit and a duration.
 #[test]
 fn pauses_are_read_as_upstream_reads_them() {
@@ -173,13 +224,7 @@ fn analysis_is_read_with_its_arguments() {
 #[test]
 fn each_unsupported_field_is_refused_by_name() {
     let object = json!({"any": "thing"});
-    let metadata = json!({"labels": {"role": "x"}});
     let of_canary: &[(&str, Value)] = &[
-        ("rollbackWindow", json!({"revisions": 2})),
-        ("restartAt", json!("2026-01-01T00:00:00Z")),
-        ("strategy.canary.antiAffinity", json!({"requiredDuringSchedulingIgnoredDuringExecution": {}})),
-        ("strategy.canary.canaryMetadata", metadata.clone()),
-        ("strategy.canary.stableMetadata", metadata.clone()),
         ("strategy.canary.pingPong", json!({"pingService": "a", "pongService": "b"})),
         ("strategy.canary.trafficRouting.istio", object.clone()),
         ("strategy.canary.trafficRouting.nginx", object.clone()),
@@ -198,13 +243,8 @@ fn each_unsupported_field_is_refused_by_name() {
         ("strategy.canary.steps.0.experiment", json!({"templates": []})),
         ("strategy.canary.steps.0.plugin", json!({"name": "p"})),
     ];
-    let of_blue_green: &[(&str, Value)] = &[
-        ("strategy.blueGreen.antiAffinity", json!({"requiredDuringSchedulingIgnoredDuringExecution": {}})),
-        ("strategy.blueGreen.previewMetadata", metadata.clone()),
-        ("strategy.blueGreen.activeMetadata", metadata),
-        ("strategy.blueGreen.trafficRouting", json!({"traefik": {"weightedTraefikServiceName": "web"}})),
-        ("strategy.blueGreen.maxUnavailable", json!(1)),
-    ];
+    let of_blue_green: &[(&str, Value)] =
+        &[("strategy.blueGreen.trafficRouting", json!({"traefik": {"weightedTraefikServiceName": "web"}}))];
     let mut silent = Vec::new();
     for (base, fields) in [(canary(), of_canary), (blue_green(), of_blue_green)] {
         for (path, value) in fields {

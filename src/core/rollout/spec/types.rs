@@ -3,6 +3,7 @@
 use crate::core::analysis::template::TemplateRef;
 use crate::core::object::ResourceType;
 use crate::core::scalar::{CountOrShare, Span, Weight};
+use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +30,10 @@ pub struct Spec {
     /// Longest time without progress; longer than `min_ready`.
     pub progress_deadline: Span,
     pub deadline_abort: DeadlineAbort,
+    /// So many revisions back a return skips steps and analysis; 0: none.
+    pub rollback_window: usize,
+    /// Pods that are older are replaced, once this time has come.
+    pub restart_at: Option<Timestamp>,
     pub run_history: RunHistory,
 }
 
@@ -115,6 +120,42 @@ pub struct Canary {
     /// A count of pods that is not zero is raised to this; 0: not at all. Only with traffic.
     pub min_pods: u32,
     pub threshold: Threshold,
+    pub anti_affinity: Option<AntiAffinity>,
+    /// Of the pods while they are the canary, and while they are stable.
+    pub canary_metadata: RoleMetadata,
+    pub stable_metadata: RoleMetadata,
+}
+
+/// What pods carry for as long as their revision has a role. Not part of the hash, and never of what is selected by.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RoleMetadata {
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Keeps the pods of a new revision off the nodes that have pods of stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AntiAffinity {
+    Required,
+    /// With this weight, 1 to 100.
+    Preferred(u32),
+}
+
+impl Strategy {
+    pub fn anti_affinity(&self) -> Option<AntiAffinity> {
+        match self {
+            Self::Canary(canary) => canary.anti_affinity,
+            Self::BlueGreen(blue_green) => blue_green.anti_affinity,
+        }
+    }
+
+    /// What the pods of a new revision carry, and those of the stable one.
+    pub fn roles(&self) -> (&RoleMetadata, &RoleMetadata) {
+        match self {
+            Self::Canary(canary) => (&canary.canary_metadata, &canary.stable_metadata),
+            Self::BlueGreen(blue_green) => (&blue_green.preview_metadata, &blue_green.active_metadata),
+        }
+    }
 }
 
 /// A Service of a role.
@@ -222,6 +263,10 @@ pub struct BlueGreen {
     pub scale_down_delay_revisions: Option<usize>,
     pub after_abort: AfterAbort,
     pub max_unavailable: CountOrShare,
+    pub anti_affinity: Option<AntiAffinity>,
+    /// Of the pods while they are in preview, and while they are active.
+    pub preview_metadata: RoleMetadata,
+    pub active_metadata: RoleMetadata,
 }
 
 impl BlueGreen {

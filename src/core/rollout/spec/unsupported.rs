@@ -14,11 +14,6 @@ const ONLY_TRAEFIK: &str = "use trafficRouting.traefik";
 const REMOVE: &str = "remove it";
 
 const UNSUPPORTED: &[Line] = &[
-    ("rollbackWindow", NOT_YET, "remove it; going back to an older revision runs the steps"),
-    ("restartAt", NOT_YET, "remove it; change an annotation of the template to replace the pods"),
-    ("strategy.canary.antiAffinity", NOT_YET, "write the affinity into spec.template"),
-    ("strategy.canary.canaryMetadata", NOT_YET, REMOVE),
-    ("strategy.canary.stableMetadata", NOT_YET, REMOVE),
     ("strategy.canary.pingPong", NOT_WITH_US, "use canaryService and stableService"),
     ("strategy.canary.steps[].setHeaderRoute", NOT_YET, "remove the step"),
     ("strategy.canary.steps[].setMirrorRoute", NOT_YET, "remove the step"),
@@ -35,12 +30,8 @@ const UNSUPPORTED: &[Line] = &[
     ("strategy.canary.trafficRouting.managedRoutes", NOT_YET, REMOVE),
     ("strategy.canary.trafficRouting.traefik.ingressRoute", NOT_YET, "use weightedTraefikServiceName or ingress"),
     ("strategy.canary.trafficRouting.traefik.httpRoute", NOT_YET, "use weightedTraefikServiceName or ingress"),
-    ("strategy.blueGreen.antiAffinity", NOT_YET, "write the affinity into spec.template"),
-    ("strategy.blueGreen.previewMetadata", NOT_YET, REMOVE),
-    ("strategy.blueGreen.activeMetadata", NOT_YET, REMOVE),
     // Parsed, and not carried out yet: whoever carries one out deletes its line here and in docs/shortcomings.md.
     ("strategy.blueGreen.trafficRouting", NOT_YET, "remove it; the active Service's selector is switched"),
-    ("strategy.blueGreen.maxUnavailable", NOT_YET, "remove it; only restarts would use it"),
 ];
 
 /// Refuses each field of the table that is there. `spec` as it is stored.
