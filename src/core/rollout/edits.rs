@@ -317,7 +317,7 @@ pub(super) fn add_finalizer(meta: &Meta, name: &str) -> Effect {
 pub(super) fn remove_finalizer(meta: &Meta, name: &str) -> Option<Effect> {
     let place = meta.finalizers.iter().position(|f| f == name)?.to_string();
     let at = ["metadata", "finalizers", place.as_str()];
-    let operations = vec![test(&at, json!(name)), PatchOperation::Remove(RemoveOperation { path: path(&at) })];
+    let operations = vec![test(&at, json!(name)), remove(&at)];
     Some(edit(ResourceType::ROLLOUT, meta, operations, Why::Finalizer))
 }
 
