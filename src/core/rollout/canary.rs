@@ -149,6 +149,10 @@ fn basic_services(pass: &mut Pass<'_>, canary: &Canary) {
     if canary.traffic.is_some() || pass.phase() == Phase::Initial {
         return;
     }
+    if pass.phase() == Phase::Settled {
+        // Of a former strategy: nobody has a share by it any more.
+        pass.next.traffic = None;
+    }
     let stable = pass.stable();
     let new = if pass.phase() == Phase::Updating && f.available(f.current()) > 0 {
         f.current().to_owned()

@@ -1,7 +1,7 @@
 //! From a snapshot to a plan.
 
 use super::facts::{self, Facts};
-use super::pass::Pass;
+use super::pass::{Pass, Phase};
 use super::spec::Strategy;
 use super::{Observed, blue_green, canary, conditions, deletion, edits, frozen, revisions, workload};
 use crate::core::plan::{Plan, Why};
@@ -31,6 +31,7 @@ pub fn decide(observed: &Observed, now: Timestamp) -> Plan {
                 Strategy::Canary(strategy) => canary::decide(&mut pass, strategy),
                 Strategy::BlueGreen(strategy) => blue_green::decide(&mut pass, strategy),
             }
+            give_back_former(&mut pass);
             deletion::adopt(&mut pass);
             if let Some(row) = looked.found() {
                 workload::hand_over(&mut pass, row);
@@ -68,6 +69,22 @@ fn after_the_end(observed: &Observed) -> Plan {
     let taken_over = observed.deployments.iter().filter(|d| ours(&d.meta) && orphans.is_empty());
     let effects = steered.map(|s| edits::release(s)).chain(taken_over.map(|d| edits::give_back(d)));
     Plan { effects: effects.collect(), ..Plan::default() }
+}
+
+/// Services that the strategy no longer names, and that carry nobody's share any more, are given back (V2).
+fn give_back_former(pass: &mut Pass<'_>) {
+    let f = pass.f;
+    if pass.phase() != Phase::Settled {
+        return;
+    }
+    let mut named: Vec<String> = f.spec.strategy.services().into_iter().map(str::to_owned).collect();
+    let objects = pass.next.traffic.as_ref().and_then(|t| t.objects.as_ref());
+    named.extend(objects.into_iter().flat_map(|o| [&o.stable_service, &o.canary_service]).flatten().cloned());
+    let former = f.observed.services.iter().filter(|s| {
+        let ours = s.meta.annotations.get(super::ANNOTATION_MANAGED_BY).is_some_and(|name| *name == f.whose.rollout);
+        ours && s.meta.owner.is_none() && s.meta.deleting.is_none() && !named.contains(&s.meta.name)
+    });
+    pass.effects.extend(former.map(|s| edits::release(s)));
 }
 
 /// A template is proven by the API server before anything moves: its ReplicaSet is tried, until it is there.

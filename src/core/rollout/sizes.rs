@@ -83,6 +83,13 @@ pub(super) fn basic(canary: &Canary, weight: Weight, all: u32, seen: Pods) -> (u
     } else {
         new = split.canary.max(new.saturating_sub(budget)).min(new);
     }
+    // After a scale-in there may be more than the surge allows: pods that serve nobody go first, the new ones before stable's.
+    let mut over = (new + stable).saturating_sub(ceiling);
+    for (size, available) in [(&mut new, seen.canary.1), (&mut stable, seen.stable.1)] {
+        let cut = over.min(size.saturating_sub(available));
+        *size -= cut;
+        over -= cut;
+    }
     (new, stable)
 }
 
@@ -118,6 +125,20 @@ mod tests {
     fn thresholds_count_as_written() {
         assert!(enough(Threshold::Percent(50), 2, 4) && !enough(Threshold::Percent(51), 2, 4));
         assert!(enough(Threshold::Pods(1), 1, 4) && enough(Threshold::All, 0, 0));
+    }
+
+    #[test]
+    fn after_a_scale_in_pods_beyond_the_surge_go_and_those_that_serve_stay() {
+        let c = canary(&json!([]), &json!({"maxSurge": 2, "maxUnavailable": 0}));
+        let settle = |mut sizes: (u32, u32), (new, old): (u32, u32), all| {
+            for _ in 0..4 {
+                let seen = Pods { canary: (sizes.0, new), stable: (sizes.1, old), others: 0 };
+                sizes = basic(&c, Weight::FULL, all, seen);
+            }
+            sizes
+        };
+        assert_eq!(settle((6, 4), (0, 4), 4), (2, 4), "none of the six is available");
+        assert_eq!(settle((2, 4), (0, 4), 8), (6, 4), "and a scale-out is followed");
     }
 
     /// C7: N = 10, all stable, none new.

@@ -7,6 +7,7 @@ use crate::sim::run::Run;
 use serde_json::{Value, json};
 
 mod duration;
+mod former;
 mod retire;
 mod roles;
 mod window;

@@ -142,6 +142,22 @@ pub enum AntiAffinity {
 }
 
 impl Strategy {
+    /// Names of the Services that it points at revisions.
+    pub fn services(&self) -> Vec<&str> {
+        match self {
+            Self::Canary(canary) => [&canary.stable_service, &canary.canary_service]
+                .into_iter()
+                .flatten()
+                .map(|s| s.name.as_str())
+                .collect(),
+            Self::BlueGreen(blue_green) => [Some(&blue_green.active_service), blue_green.preview_service.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(String::as_str)
+                .collect(),
+        }
+    }
+
     pub fn anti_affinity(&self) -> Option<AntiAffinity> {
         match self {
             Self::Canary(canary) => canary.anti_affinity,

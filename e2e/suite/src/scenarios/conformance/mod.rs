@@ -21,6 +21,7 @@ mod analysis;
 mod bluegreen;
 mod canary;
 mod failing;
+mod returns;
 
 use super::Scenario;
 use crate::cluster::Kind;
@@ -35,7 +36,7 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(240);
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    [canary::SCENARIOS, bluegreen::SCENARIOS, failing::SCENARIOS, analysis::SCENARIOS].concat()
+    [canary::SCENARIOS, bluegreen::SCENARIOS, failing::SCENARIOS, analysis::SCENARIOS, returns::SCENARIOS].concat()
 }
 
 /// A revision that is ready so late that a short deadline passes before.
