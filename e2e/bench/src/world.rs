@@ -72,9 +72,13 @@ impl World {
 /// Starts kwok with a node of its own.
 async fn claim_pods(client: &kube::Client, kubeconfig: &Path, kwok: &Path, run: &Path) -> anyhow::Result<Child> {
     let log = std::fs::File::create(run.join("log/kwok.log"))?;
+    let stages = run.join("config/kwok.yaml");
+    std::fs::write(&stages, include_str!("../stages.yaml"))?;
     let child = Command::new(kwok)
         .arg("--kubeconfig")
         .arg(kubeconfig)
+        .arg("--config")
+        .arg(&stages)
         .args(["--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake", "--server-address=127.0.0.1:0"])
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
