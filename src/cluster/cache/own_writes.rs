@@ -35,6 +35,11 @@ impl Caches {
     /// Notes that `key` wrote something, before anybody decides about the key again.
     pub fn wrote(&self, key: &Key, written: &Written) {
         let target = &written.target;
+        // What an Application applies carries none of the labels by which a watch is narrowed, so that cache never shows it; the
+        // Application waits for rows of its own (`controllers/application`).
+        if key.resource == ResourceType::APPLICATION && self.ask(&target.resource, Narrowed) == Some(true) {
+            return;
+        }
         let wait = match &written.became {
             Became::Elsewhere => return,
             Became::Gone => Waiting::Gone { uid: written.uid.clone() },
@@ -86,6 +91,16 @@ impl Caches {
 trait OfCache {
     type Answer;
     fn of<R: Held>(&self, cache: &Cache<R>) -> Self::Answer;
+}
+
+/// Whether only objects with a label are held.
+struct Narrowed;
+
+impl OfCache for Narrowed {
+    type Answer = bool;
+    fn of<R: Held>(&self, _: &Cache<R>) -> bool {
+        R::LABEL.is_some()
+    }
 }
 
 struct Lists<'a> {

@@ -43,6 +43,20 @@ fn l4_a_key_waits_until_its_own_write_is_seen_and_other_keys_do_not() {
 }
 
 #[test]
+fn l4_an_application_does_not_wait_for_a_cache_that_holds_only_labelled_objects() {
+    let caches = Caches::default();
+    caches.deployments.begin_list(&None);
+    caches.deployments.end_list(&None, Timestamp::UNIX_EPOCH);
+    let application = ObjectRef::new(ResourceType::APPLICATION, "shop", "web");
+    let target = ObjectRef::new(ResourceType::DEPLOYMENT, "shop", "web");
+    let written = Written { target, uid: "u".into(), became: Became::Version("7".into()) };
+    caches.wrote(&application, &written);
+    assert_eq!(caches.fresh(&application), Ok(()));
+    caches.wrote(&key(), &written);
+    assert!(caches.fresh(&key()).is_err(), "a Rollout labels what it writes, and waits for it");
+}
+
+#[test]
 fn l4_a_written_object_that_was_deleted_since_is_not_waited_for_for_ever() {
     let caches = listed(&[]);
     wrote(&caches, "a", Became::Version("7".into()));
