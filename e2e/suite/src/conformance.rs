@@ -16,7 +16,7 @@ type Entry = (u16, &'static str, &'static str);
 const EXPERIMENTS: &str = "experiments are not supported";
 const PLUGINS: &str = "step plugins are not supported";
 const JOBS: &str = "the job provider is not built yet";
-const DURATIONS: &str = "`status.duration` is not filled in yet";
+const DURATIONS: &str = "`status.duration` is tested in the simulation only; the superseded attempt is not counted";
 
 /// Everything that needs neither another router than Traefik nor a cloud.
 #[rustfmt::skip]
@@ -114,7 +114,7 @@ fn page(verdicts: &Verdicts) -> String {
             let _ = writeln!(text, "| {number} | {name} | `{}` | {tier} | {verdict} | {note} |", scenario.name);
         }
     }
-    let _ = writeln!(text, "\n{covered} scenarios on real pods, {passed} of them passed in that report.");
+    let _ = writeln!(text, "\n{covered} entries run on real pods; {passed} of them passed in that report.");
     text
 }
 
