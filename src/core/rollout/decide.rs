@@ -59,15 +59,11 @@ fn after_the_end(observed: &Observed) -> Plan {
     let orphans: Vec<&str> = (observed.replica_sets.iter().filter(|s| s.meta.deleting.is_none() && s.size > 0))
         .filter_map(|s| s.meta.labels.get(super::LABEL_HASH).map(String::as_str))
         .collect();
-    let ours = |meta: &Meta| {
-        let managed = meta.annotations.get(super::ANNOTATION_MANAGED_BY).is_some_and(|name| *name == observed.name);
-        managed && meta.deleting.is_none()
-    };
     let serves =
         |s: &ServiceRow| s.selector.get(super::LABEL_HASH).is_some_and(|hash| orphans.contains(&hash.as_str()));
-    let steered = observed.services.iter().filter(|s| ours(&s.meta) && s.meta.owner.is_none() && !serves(s));
-    let taken_over = observed.deployments.iter().filter(|d| ours(&d.meta) && orphans.is_empty());
-    let effects = steered.map(|s| edits::release(s)).chain(taken_over.map(|d| edits::give_back(d)));
+    let steered = steered_services(observed).filter(|s| !serves(s));
+    let taken_over = observed.deployments.iter().filter(|d| is_managed(observed, &d.meta) && orphans.is_empty());
+    let effects = steered.map(edits::release).chain(taken_over.map(|d| edits::give_back(d)));
     Plan { effects: effects.collect(), ..Plan::default() }
 }
 
@@ -80,11 +76,20 @@ fn give_back_former(pass: &mut Pass<'_>) {
     let mut named: Vec<String> = f.spec.strategy.services().into_iter().map(str::to_owned).collect();
     let objects = pass.next.traffic.as_ref().and_then(|t| t.objects.as_ref());
     named.extend(objects.into_iter().flat_map(|o| [&o.stable_service, &o.canary_service]).flatten().cloned());
-    let former = f.observed.services.iter().filter(|s| {
-        let ours = s.meta.annotations.get(super::ANNOTATION_MANAGED_BY).is_some_and(|name| *name == f.whose.rollout);
-        ours && s.meta.owner.is_none() && s.meta.deleting.is_none() && !named.contains(&s.meta.name)
-    });
-    pass.effects.extend(former.map(|s| edits::release(s)));
+    let former = steered_services(f.observed).filter(|s| !named.contains(&s.meta.name));
+    pass.effects.extend(former.map(edits::release));
+}
+
+/// Services of others that this Rollout points at revisions.
+fn steered_services(observed: &Observed) -> impl Iterator<Item = &ServiceRow> {
+    let steered = |s: &&ServiceRow| is_managed(observed, &s.meta) && s.meta.owner.is_none();
+    observed.services.iter().map(AsRef::as_ref).filter(steered)
+}
+
+/// Whether an object carries this Rollout's mark, and stays.
+fn is_managed(observed: &Observed, meta: &Meta) -> bool {
+    let marked = meta.annotations.get(super::ANNOTATION_MANAGED_BY).is_some_and(|name| *name == observed.name);
+    marked && meta.deleting.is_none()
 }
 
 /// A template is proven by the API server before anything moves: its ReplicaSet is tried, until it is there.

@@ -95,9 +95,8 @@ async fn the_old_revision_waits_with_a_deadline_and_is_used_again(stand: &Stand)
     has_deadlines(stand, 1).await
 }
 
-async fn an_aborted_canary_goes_after_its_delay(stand: &Stand) -> anyhow::Result<()> {
-    let more = json!({"abortScaleDownDelaySeconds": 1});
-    begin(stand, 2, &routed(stand, &json!([{"setWeight": 50}, {"pause": {}}]), &more)).await?;
+/// Version 2 is aborted at its first pause: its Service goes back to stable, and its pods go.
+async fn abort_at_half(stand: &Stand) -> anyhow::Result<()> {
     stand.change(Revision::good("2")).await?;
     paused_at(stand, 1).await?;
     selects(stand, &stand.app.canary(), 2).await?;
@@ -107,16 +106,16 @@ async fn an_aborted_canary_goes_after_its_delay(stand: &Stand) -> anyhow::Result
     has_pods(stand, &[(1, 2)]).await
 }
 
+async fn an_aborted_canary_goes_after_its_delay(stand: &Stand) -> anyhow::Result<()> {
+    let more = json!({"abortScaleDownDelaySeconds": 1});
+    begin(stand, 2, &routed(stand, &json!([{"setWeight": 50}, {"pause": {}}]), &more)).await?;
+    abort_at_half(stand).await
+}
+
 async fn an_abort_without_a_router_goes_back_inside_the_limits(stand: &Stand) -> anyhow::Result<()> {
     let more = json!({"canaryService": stand.app.canary(), "stableService": stand.app.stable()});
     begin(stand, 2, &by_pods(&json!([{"setWeight": 50}, {"pause": {}}]), &more)).await?;
-    stand.change(Revision::good("2")).await?;
-    paused_at(stand, 1).await?;
-    selects(stand, &stand.app.canary(), 2).await?;
-    stand.command("abort", "a test says so").await?;
-    phase(stand, "Degraded").await?;
-    selects(stand, &stand.app.canary(), 1).await?;
-    has_pods(stand, &[(1, 2)]).await
+    abort_at_half(stand).await
 }
 
 async fn a_newer_revision_replaces_one_that_is_paused(stand: &Stand) -> anyhow::Result<()> {
