@@ -3,9 +3,17 @@
 use super::acts::Stage;
 use crate::clone::WorkingCopy;
 use crate::cluster::Cluster;
+use crate::generator::{Generator, Load};
 use crate::origin::{DANA, PATH};
 use crate::stand::Stand;
 use anyhow::Context;
+use std::time::Duration;
+
+/// Requests go on, as a version is judged by its answers: about thirty a second, of which the first share gets six.
+const VISITORS: Load =
+    Load { keep_alive: 2, think: Duration::from_millis(180), paced: 20, patience: Duration::from_secs(10) };
+/// What was recorded is forgotten after so long: nobody reads it.
+const SHIFT: Duration = Duration::from_secs(600);
 
 /// Leaves a clone with credentials, the kubeconfig and the tools in one folder, prints what to try, and stays.
 ///
@@ -26,6 +34,7 @@ pub(super) async fn stay(cluster: &Cluster, stand: &Stand, stage: &Stage) -> any
          The app:     http://{host}:{port}/\n\
          The forge:   {forge}  (user {user}, password {password})\n\
          Prometheus:  {prometheus}\n\
+         Visitors:    about 30 requests a second, until the end\n\
          A folder with a clone, the kubeconfig and the tools: {at}\n\
          \n\
          To begin:\n\
@@ -48,6 +57,11 @@ pub(super) async fn stay(cluster: &Cluster, stand: &Stand, stage: &Stage) -> any
         user = origin.developer.user,
         password = origin.developer.password,
     );
-    tokio::signal::ctrl_c().await?;
-    Ok(())
+    let mut end = std::pin::pin!(tokio::signal::ctrl_c());
+    loop {
+        let _visitors = Generator::start(stand.target(), VISITORS);
+        if let Ok(ended) = tokio::time::timeout(SHIFT, &mut end).await {
+            return Ok(ended?);
+        }
+    }
 }
