@@ -5,11 +5,16 @@
 
 pub mod api;
 mod deployment;
+pub mod explore;
 mod fields;
 pub mod node;
 pub mod oracle;
+pub mod order;
+mod recent;
 pub mod run;
 #[cfg(test)]
 mod schedules;
 pub mod server;
+mod shop;
 pub mod traefik;
+mod watches;

@@ -1,5 +1,6 @@
 //! The blueGreen strategy: two full sets of pods, and a Service that moves from one to the other.
 
+use super::Mutant;
 use super::pass::{Pass, Phase};
 use super::restart::Missing;
 use super::retire::Terms;
@@ -194,7 +195,9 @@ fn direct(pass: &mut Pass<'_>, strategy: &BlueGreen, active: Option<&str>, switc
         _ => {
             // With nobody of stable's to answer, those who answer now go on to.
             let ready = &f.endpoints(&strategy.active_service).ready;
-            let able = f.available(&stable) > 0 || ready.is_empty();
+            let waits = pass.phase() == Phase::Aborted && f.available(&hash) < f.spec.replicas;
+            let able =
+                (f.available(&stable) > 0 || ready.is_empty()) && !(waits && f.breaks(Mutant::AbortWaitsForNewPods));
             if able { Some(stable.clone()) } else { active.map(str::to_owned) }
         }
     };

@@ -1,5 +1,6 @@
 //! The canary strategy: from step to step, and what each state asks of pods, Services and shares.
 
+use super::Mutant;
 use super::deletion;
 use super::dynamic;
 use super::facts::Facts;
@@ -209,7 +210,8 @@ fn resize(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'_>>) {
     if phase == Phase::Initial {
         return;
     }
-    let carries = |hash: &String| routing.is_some_and(|routing| routing.carries(pass, hash));
+    let keeps = !f.breaks(Mutant::ScalesDownWhatCarries);
+    let carries = |hash: &String| keeps && routing.is_some_and(|routing| routing.carries(pass, hash));
     let unused: Vec<String> = f.sets.keys().filter(|h| !carries(h)).cloned().collect();
     pass.let_go(unused, terms(pass, canary));
 }

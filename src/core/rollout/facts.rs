@@ -2,7 +2,7 @@
 
 use super::revisions;
 use super::spec::Spec;
-use super::{ANNOTATION_REVISION, LABEL_HASH, Observed};
+use super::{ANNOTATION_REVISION, LABEL_HASH, Mutant, Observed};
 use crate::api::{RollbackStatus, RolloutStatus};
 use crate::core::question::{ApiRefusal, Told};
 use crate::core::row::{Endpoint, EndpointSliceRow, ReplicaSetRow, RolloutRow, ServiceRow};
@@ -69,6 +69,11 @@ impl<'a> Facts<'a> {
         };
         let whose = ownership(rollout);
         Self { observed, rollout, spec, seen, now, whose, hash, in_spec, rollback, pending, sets }
+    }
+
+    /// Whether this rule is broken on purpose.
+    pub(super) fn breaks(&self, mutant: Mutant) -> bool {
+        self.observed.settings.breaks(mutant)
     }
 
     /// The current revision; empty before there is one.

@@ -21,6 +21,7 @@ mod edits;
 mod facts;
 mod floor;
 mod frozen;
+mod mutants;
 mod observed;
 mod pass;
 mod pods;
@@ -43,6 +44,7 @@ mod workload;
 
 pub use decide::decide;
 pub use deletion::FINALIZER;
+pub use mutants::Mutant;
 pub use observed::{Observed, Settings, concerns};
 
 /// On everything that belongs to a Rollout, with its name: Services carry it so that their EndpointSlices can be watched by it.

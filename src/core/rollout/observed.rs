@@ -53,11 +53,33 @@ pub struct Settings {
     pub live_bound: SignedDuration,
     /// Traefik cannot be read here at all (no right, no address): the bound is the only rung.
     pub traefik_readable: bool,
+    /// A rule that is broken on purpose.
+    #[cfg(any(test, feature = "sim"))]
+    pub mutant: Option<super::Mutant>,
+}
+
+impl Settings {
+    /// Whether this rule is broken on purpose: never, but where the explorer tests its oracles.
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) fn breaks(&self, mutant: super::Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    #[cfg(not(any(test, feature = "sim")))]
+    #[expect(clippy::unused_self, reason = "what ships breaks no rule")]
+    pub(super) const fn breaks(&self, _: super::Mutant) -> bool {
+        false
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { live_bound: SignedDuration::from_secs(15), traefik_readable: true }
+        Self {
+            live_bound: SignedDuration::from_secs(15),
+            traefik_readable: true,
+            #[cfg(any(test, feature = "sim"))]
+            mutant: None,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! One decision under way: the facts, the status that shall be, and what was found to be done.
 
+use super::Mutant;
 use super::commands;
 use super::duration::Ending;
 use super::facts::{self, Facts};
@@ -152,7 +153,9 @@ impl<'a> Pass<'a> {
             } else {
                 self.begin_floor();
             }
-            if let Some(before) = self.next.aborted.iter().find(|a| a.hash == hash).filter(|_| !stable) {
+            if let Some(before) = self.next.aborted.iter().find(|a| a.hash == hash).filter(|_| !stable)
+                && !self.f.breaks(Mutant::StartsAbortedAgain)
+            {
                 self.next.abort = Some(true);
                 self.next.aborted_at = before.time;
             }
@@ -206,7 +209,8 @@ impl<'a> Pass<'a> {
             updating: matches!(phase, Phase::Updating | Phase::Initial) || self.is_leaving(),
             aborted: phase == Phase::Aborted,
             has_stable: phase != Phase::Initial,
-            settled_spec: f.seen.observed_generation == Some(f.rollout.meta.generation),
+            settled_spec: f.seen.observed_generation == Some(f.rollout.meta.generation)
+                || f.breaks(Mutant::PromotesUnseen),
         };
         let taken = commands::take(f.rollout, &mut self.next, &hashes, situation);
         for (refused, text) in taken.notices {
@@ -216,6 +220,7 @@ impl<'a> Pass<'a> {
         let mut step = false;
         for order in taken.orders {
             match order {
+                commands::Order::Abort(_) if self.forgets_abort() => {}
                 commands::Order::Abort(reason) => self.abort("Command", reason),
                 commands::Order::Retry => self.retry(),
                 commands::Order::Rollback(word) => _ = goals.find(&word).map(|hash| self.go_back(hash)),
@@ -225,6 +230,12 @@ impl<'a> Pass<'a> {
             }
         }
         step
+    }
+
+    fn forgets_abort(&self) -> bool {
+        let f = self.f;
+        f.breaks(Mutant::PromotionBeatsAbort) && self.next.promote_full == Some(true)
+            || f.breaks(Mutant::PauseStopsAbort) && f.spec.paused
     }
 
     /// A canary still has a share although its revision is no longer the wanted one.

@@ -1,5 +1,6 @@
 //! The share of the canary, and what carries it: selectors, the weighted root, the routes around it.
 
+use super::Mutant;
 use super::canary::{index, is_lost};
 use super::dynamic;
 use super::edits;
@@ -35,6 +36,11 @@ pub(super) fn desired_weight(pass: &mut Pass<'_>, canary: &Canary, routing: &Rou
         return dynamic::way_back(pass, canary, routing);
     }
     match pass.phase() {
+        Phase::Aborted
+            if f.breaks(Mutant::AbortWaitsForAllOfStable) && f.available(&pass.stable()) < f.spec.replicas =>
+        {
+            now
+        }
         Phase::Initial | Phase::Aborted => Weight::ZERO,
         _ if routing.leaving || !carries_current || routing.canary_ends.ready_of(f.current()) == 0 => Weight::ZERO,
         Phase::Settled => {
@@ -59,6 +65,9 @@ pub(super) fn desired_weight(pass: &mut Pass<'_>, canary: &Canary, routing: &Rou
             }
             if wanted <= now || pass.halted().is_some() {
                 return wanted.min(now);
+            }
+            if f.breaks(Mutant::RaisesUncapped) {
+                return wanted;
             }
             let pods = sizes::canary_pods(canary, at, f.spec.replicas);
             let available = f.available(f.current()).min(routing.canary_ends.ready_of(f.current()));
@@ -108,7 +117,8 @@ pub(super) fn direct(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>
     let second_lever = pass.phase() == Phase::Aborted && (refused || overdue);
     let canary_target = match pass.phase() {
         Phase::Initial => stable_target.clone(),
-        _ if reached && !second_lever => routing.carried.clone(),
+        _ if reached && !second_lever && !f.breaks(Mutant::MovesServiceWithShare) => routing.carried.clone(),
+        Phase::Aborted if f.breaks(Mutant::ServiceStaysOnCanary) => routing.carried.clone(),
         Phase::Updating if f.available(f.current()) > 0 || routing.carried.as_deref() == Some(f.current()) => {
             Some(f.current().to_owned())
         }
@@ -140,7 +150,8 @@ pub(super) fn direct(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>
     if weight < routing.weight {
         pass.urgent = true;
         if let Ok(Some(effect)) = routing.root.write(routing.row, weight, &f.whose, Why::LowerWeight) {
-            pass.safety.push(effect);
+            let late = f.breaks(Mutant::LowersLate);
+            if late { &mut pass.effects } else { &mut pass.safety }.push(effect);
         }
     }
     let roles = [

@@ -1,6 +1,7 @@
 //! `dynamicStableScale`: pods follow the shares in both roles, and the way back waits for stable.
 
-use super::shop::{Shop, replica_sets};
+use super::super::shop::replica_sets;
+use super::shop::{Shop, lines};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -115,7 +116,7 @@ fn a_canary_that_died_is_left_at_once() {
     shop.play(60);
     let state = shop.run.shared.state();
     let stable = replica_sets(&state).into_iter().find(|(_, image, _)| image == "web:1").expect("it");
-    assert_eq!(stable.2["spec"]["replicas"], json!(4), "stable has everybody: {}", state.writes.join("\n"));
+    assert_eq!(stable.2["spec"]["replicas"], json!(4), "stable has everybody: {}", lines(&state.writes));
 }
 
 /// Stable never gets its pods: the share goes back all the same when the time is over.

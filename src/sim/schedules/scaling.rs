@@ -1,6 +1,7 @@
 //! Somebody scales the Rollout, a person or an autoscaler, at any moment of an update.
 
-use super::shop::{NAMESPACE, Shop, replica_sets};
+use super::super::shop::{NAMESPACE, replica_sets};
+use super::shop::Shop;
 use crate::core::object::{ObjectRef, ResourceType};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -85,9 +86,10 @@ fn an_abort_after_a_scale_in_finds_stable_whole_and_then_it_is_scaled_in() {
     shop.play(120);
     assert_eq!((shop.phase().as_str(), pods(&shop)), ("Degraded", only("web:1", 1)), "{}", shop.story());
     let state = shop.run.shared.state();
-    let at = |part: &str| state.writes.iter().position(|w| w.contains(part)).unwrap_or(usize::MAX);
-    let last_scale = state.writes.iter().rposition(|w| w.contains("ReplicaSet") && w.ends_with(" scale"));
-    assert!(last_scale > Some(at("lower-weight")), "{}", state.writes.join("\n"));
+    let writes: Vec<String> = state.writes.iter().map(ToString::to_string).collect();
+    let at = |part: &str| writes.iter().position(|w| w.contains(part)).unwrap_or(usize::MAX);
+    let last_scale = writes.iter().rposition(|w| w.contains("ReplicaSet") && w.ends_with(" scale"));
+    assert!(last_scale > Some(at("lower-weight")), "{}", writes.join("\n"));
     drop(state);
     assert_eq!(sizes_of(&shop, "web:1"), [4, 1]);
 }

@@ -1,6 +1,7 @@
 //! Rollouts whose template is another object's: what a change of it does, and how its pods are handed over.
 
-use super::shop::{NAMESPACE, PODS, Shop, default_steps, name, replica_sets, rollout};
+use super::super::shop::{NAMESPACE, name, replica_sets, rollout};
+use super::shop::{PODS, Shop, default_steps, lines};
 use crate::core::object::{ObjectRef, ResourceType};
 use serde_json::{Value, json};
 
@@ -222,7 +223,7 @@ fn a_process_that_starts_anew_writes_nothing_where_all_is_well() {
     shop.run.restart();
     shop.play(600);
     let writes = shop.run.shared.state().writes[before..].to_vec();
-    assert!(writes.is_empty(), "{}", writes.join("\n"));
+    assert!(writes.is_empty(), "{}", lines(&writes));
 }
 
 /// Promise 3, in the moment in which nothing is known of the workload.

@@ -12,7 +12,7 @@ fn steps() -> Value {
 
 /// app:1 is Healthy, and app:2 waits for a person.
 fn paused() -> Run {
-    let mut run = cluster(canary(steps()), &[20, 60]);
+    let mut run = cluster(canary(steps()));
     run.pass_time(60);
     set_image(&run, "app:2");
     run.pass_time(60);
@@ -22,7 +22,7 @@ fn paused() -> Run {
 
 #[test]
 fn u1_the_first_revision_is_promoted_and_a_scaling_does_not_count() {
-    let mut run = cluster(canary(steps()), &[20, 60]);
+    let mut run = cluster(canary(steps()));
     run.pass_time(60);
     let first = duration(&run);
     assert_eq!(first["completionStatus"], "Promoted");
@@ -76,7 +76,7 @@ fn u1_endings_are_told_apart() {
 
 #[test]
 fn u1_the_way_through_the_steps_to_an_older_revision_is_a_way_back() {
-    let mut run = cluster(canary(json!([{"setWeight": 20}])), &[20]);
+    let mut run = cluster(canary(json!([{"setWeight": 20}])));
     run.pass_time(60);
     for (image, ending) in [("app:2", "Promoted"), ("app:1", "RolledBack"), ("app:2", "Promoted")] {
         set_image(&run, image);
