@@ -190,7 +190,8 @@ fn direct(pass: &mut Pass<'_>, strategy: &BlueGreen, active: Option<&str>, switc
     let f = pass.f;
     let (stable, hash) = (pass.stable(), f.current().to_owned());
     let target = match pass.phase() {
-        Phase::Initial => None,
+        // Of a stable revision whose ReplicaSet is gone nobody can answer.
+        Phase::Initial => Some(hash.clone()).filter(|hash| !stable.is_empty() && f.available(hash) > 0),
         Phase::Updating if switch => Some(hash.clone()),
         _ => {
             // With nobody of stable's to answer, those who answer now go on to.

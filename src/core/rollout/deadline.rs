@@ -6,6 +6,12 @@
 use super::pass::{Pass, Phase};
 use super::spec::DeadlineAbort;
 use crate::core::question::PodEvidence;
+use crate::core::scalar::Span;
+
+/// How the message of an exceeded deadline begins.
+pub(super) const EXCEEDED: &str = "ProgressDeadlineExceeded: ";
+/// How long the pods are waited for before nobody knows why: several rounds of reading them.
+const HEARD: Span = Span::from_secs(5);
 
 /// Who is to blame for pods that do not become available.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +63,13 @@ pub(super) fn cause<'p>(pods: impl IntoIterator<Item = &'p PodEvidence>) -> Caus
 }
 
 impl Pass<'_> {
+    /// The text of the deadline that was exceeded already, as status has it.
+    fn late_before(&self) -> Option<String> {
+        let message = self.f.seen.message.as_deref()?;
+        let same = self.f.seen.current_pod_hash == self.f.hash;
+        message.strip_prefix(EXCEEDED).filter(|_| same).map(str::to_owned)
+    }
+
     /// Keeps the high-water mark, and returns the text of an exceeded deadline. `wanted`: pods that the current revision
     /// shall have now. With all of them there is nothing to wait for: pauses and analysis have their own clocks.
     pub(super) fn watch_progress(&mut self, wanted: u32) -> Option<String> {
@@ -82,12 +95,22 @@ impl Pass<'_> {
         if self.phase() == Phase::Aborted || !missing {
             return None;
         }
-        let pods = self.pods_of(&hash).map(|pods| pods.all).unwrap_or_default();
+        let pods = self.pods_of(&hash);
         let deadline = self.f.spec.progress_deadline.after(since);
         if now < deadline {
             self.wake_at(deadline);
             return None;
         }
+        let pods = match pods {
+            Some(pods) => pods.all,
+            // A process that was just started says what was known before, until it knows better.
+            None if self.late_before().is_some() => return self.late_before(),
+            None if now < HEARD.after(deadline) => {
+                self.wake_at(HEARD.after(deadline));
+                return None;
+            }
+            None => Vec::new(),
+        };
         let revision = self.next.current_revision.unwrap_or(0);
         let late = format!("revision {revision} made no progress for {}", self.f.spec.progress_deadline);
         let cause = cause(pods);

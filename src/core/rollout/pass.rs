@@ -76,6 +76,8 @@ impl<'a> Pass<'a> {
         match stable {
             None | Some("") => Phase::Initial,
             Some(stable) if stable == self.f.current() => Phase::Settled,
+            // Somebody deleted its ReplicaSet, and with it the only copy of its template: there is nothing to go back to.
+            Some(stable) if !self.f.sets.contains_key(stable) => Phase::Initial,
             _ if self.next.abort == Some(true) => Phase::Aborted,
             _ => Phase::Updating,
         }

@@ -146,21 +146,26 @@ impl<'a> Routing<'a> {
         // The names are part of the id: other names are another question, and an answer about the old ones is none to it.
         let id = format!("{ROUTES} {} {}", services.join(","), routers.join(","));
         pass.ask.push(Question { id: id.clone(), ask: Ask::Routes { services, routers } });
-        let readings = match pass.f.observed.answers.get(&id).map(|a| &a.what) {
+        let answer = pass.f.observed.answers.get(&id).map(|a| &a.what);
+        let readings = match answer {
             Some(Told::Routes(readings)) => readings.as_slice(),
             _ => &[],
         };
         let canary = names::child(&pass.f.whose.namespace, &self.root.canary.service, &self.root.canary.port);
         let reading = live::compare(&expected, &canary, readings);
-        status.instances = (reading.behind.iter())
-            .map(|(name, canary, why)| TrafficInstance {
-                name: name.clone(),
-                canary: canary.and_then(|c| i32::try_from(c).ok()),
-                message: Some(why.clone()),
-            })
-            .collect();
+        // Before there is an answer, what was known stays: a process that was just started has nothing to add.
+        if answer.is_some() {
+            status.instances = (reading.behind.iter())
+                .map(|(name, canary, why)| TrafficInstance {
+                    name: name.clone(),
+                    canary: canary.and_then(|c| i32::try_from(c).ok()),
+                    message: Some(why.clone()),
+                })
+                .collect();
+        }
         let bound = self.bound.after(want.since.unwrap_or(pass.f.now));
-        let by_bound = reading.read == 0 && pass.f.now >= bound;
+        // Nobody answered is not nobody was asked: after a restart the bound may be long over before the first answer.
+        let by_bound = answer.is_some() && reading.read == 0 && pass.f.now >= bound;
         if reading.read == 0 {
             pass.wake_at(bound);
         }

@@ -10,7 +10,7 @@ use super::sizes::{self, enough};
 use super::spec::{Canary, DynamicStable};
 use crate::api::{TrafficShare, TrafficStatus};
 use crate::core::object::ResourceType;
-use crate::core::plan::Why;
+use crate::core::plan::{RefusedEffect, Why};
 use crate::core::row::ServiceRow;
 use crate::core::scalar::{Weight, raise_cap};
 use crate::core::traffic::covers;
@@ -94,7 +94,9 @@ pub(super) fn direct(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>
 
     // Stable's Service moves when the pods of the stable revision are there to answer.
     let stable_target = if pass.phase() == Phase::Initial {
-        canary.stable_service.as_ref().filter(|s| s.ours).and(f.hash.clone())
+        // Where there was a stable revision and its ReplicaSet is gone, users go to whoever is there.
+        let lost = !stable.is_empty() && f.available(f.current()) > 0;
+        canary.stable_service.as_ref().filter(|s| s.ours || lost).and(f.hash.clone())
     } else {
         let ready = f.available(&stable) > 0 || routing.stable_ends.ready.is_empty();
         if ready { Some(stable.clone()) } else { routing.serving.clone() }
@@ -103,11 +105,7 @@ pub(super) fn direct(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>
     // The canary's Service never changes revision while it has a share, as far as is known (T11).
     let known = pass.next.traffic.is_none() || agreed(pass.next.traffic.as_ref());
     let reached = routing.weight > Weight::ZERO || live_canary > 0 || (!known && routing.row.is_some());
-    let refused = f
-        .observed
-        .refused
-        .iter()
-        .any(|r| r.target.resource == ResourceType::TRAEFIK_SERVICE && r.target.name == routing.root.name);
+    let refused = refused_root(pass, routing, weight).is_some();
     let overdue = pass
         .next
         .traffic
@@ -144,7 +142,7 @@ pub(super) fn direct(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>
         status.objects = Some(routing.objects());
         status.way = Some(routing.way.to_owned());
     }
-    status.message = problem(pass, routing).or_else(|| dynamic::waits(pass, canary, routing));
+    status.message = problem(pass, routing, weight).or_else(|| dynamic::waits(pass, canary, routing));
     pass.next.traffic = Some(status);
 
     if weight < routing.weight {
@@ -187,13 +185,20 @@ pub(super) fn point(pass: &mut Pass<'_>, row: &ServiceRow, target: Option<&str>)
     }
 }
 
+/// The refusal of the root's write, while that is still wanted: of one that nobody wants any more nothing follows.
+fn refused_root<'a>(pass: &Pass<'a>, routing: &Routing<'_>, weight: Weight) -> Option<&'a RefusedEffect> {
+    let wanted = routing.row.is_none() || weight != routing.weight;
+    let of_root =
+        |r: &&RefusedEffect| r.target.resource == ResourceType::TRAEFIK_SERVICE && r.target.name == routing.root.name;
+    pass.f.observed.refused.iter().find(of_root).filter(|_| wanted)
+}
+
 /// What stands in the way of a share, for status.
-fn problem(pass: &Pass<'_>, routing: &Routing<'_>) -> Option<String> {
+fn problem(pass: &Pass<'_>, routing: &Routing<'_>, weight: Weight) -> Option<String> {
     let f = pass.f;
     let named = f.observed.ingress_routes.iter().flat_map(|r| &r.routes).flat_map(|r| &r.services);
     let routed = named.into_iter().any(|(kind, _, name)| kind == "TraefikService" && *name == routing.root.name);
-    let refused = f.observed.refused.iter().find(|r| r.target.name == routing.root.name);
-    if let Some(refused) = refused {
+    if let Some(refused) = refused_root(pass, routing, weight) {
         return Some(format!("{}: {}", refused.target, refused.message));
     }
     (routing.way == "weightedTraefikServiceName" && !routed)

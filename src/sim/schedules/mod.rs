@@ -8,6 +8,7 @@
 mod crashes;
 mod deletion;
 mod dynamic;
+mod found;
 mod restarts;
 mod returns;
 mod scaling;
