@@ -1,7 +1,8 @@
 //! Each schedule again, with a fault at each of its writes: the process killed before or after it, its answer lost, it
 //! refused. The end must be that of the undisturbed run.
 
-use super::shop::{End, Shop};
+use super::super::shop::End;
+use super::shop::Shop;
 use crate::execute::faults::{Action, Fault};
 use std::collections::BTreeMap;
 
