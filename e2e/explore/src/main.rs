@@ -7,6 +7,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tidegate::sim::explore::{Budget, Report, Verdict, explore, hunt, replay};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs schedules of the simulated cluster, and breaks rules to see that the oracles notice.
 #[derive(Debug, Parser)]
 struct Options {

@@ -165,7 +165,8 @@ fn paused_since(pass: &Pass<'_>) -> jiff::Timestamp {
 /// Users are on the new revision; it becomes stable when its pods were seen behind the Service and its analysis is good (B7).
 fn after_switch(pass: &mut Pass<'_>, strategy: &BlueGreen) {
     let hash = pass.f.current().to_owned();
-    let seen = pass.f.endpoints(&strategy.active_service).only(&hash);
+    // Of nobody nobody is seen.
+    let seen = pass.f.spec.replicas == 0 || pass.f.endpoints(&strategy.active_service).only(&hash);
     let before = pass.next.blue_green.as_ref().and_then(|b| b.post_promotion_analysis_run_status.clone());
     let good = match &strategy.post_promotion {
         Some(analysis) if pass.next.promote_full != Some(true) => {

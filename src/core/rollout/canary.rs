@@ -264,8 +264,8 @@ fn resize_basic(pass: &mut Pass<'_>, canary: &Canary) {
     let f: &Facts<'_> = pass.f;
     let all = f.spec.replicas;
     let (stable, current) = (pass.stable(), f.current().to_owned());
-    if stable.is_empty() || stable == current {
-        // Going back or first: the others make room as the wanted pods get available.
+    if matches!(pass.phase(), Phase::Initial | Phase::Settled) {
+        // Going back, first, or all that is left: the others make room as the wanted pods get available.
         let others: u32 = f.sets.iter().filter(|(h, _)| **h != current).map(|(_, s)| super::facts::pods(s.size)).sum();
         let seen = sizes::Pods {
             canary: (f.size(&current), f.available(&current)),

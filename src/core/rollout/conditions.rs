@@ -34,7 +34,7 @@ pub(super) fn conclude(pass: &mut Pass<'_>, late: Option<&str>, steps: usize) {
     let healthy = phase == "Healthy";
     let (progressing, reason) = match phase {
         _ if pass.next.abort == Some(true) => ("False", "RolloutAborted"),
-        _ if late.is_some() => ("False", "ProgressDeadlineExceeded"),
+        _ if late.is_some() => ("False", super::deadline::REASON),
         "Healthy" => ("True", "NewReplicaSetAvailable"),
         // Nothing is under way that a pause could stop.
         "Paused" if settled => ("True", "NewReplicaSetAvailable"),

@@ -5,9 +5,12 @@
 
 use super::pass::{Pass, Phase};
 use super::spec::DeadlineAbort;
+use crate::api::Condition;
 use crate::core::question::PodEvidence;
 use crate::core::scalar::Span;
 
+/// The reason of the condition Progressing once a deadline is exceeded.
+pub(super) const REASON: &str = "ProgressDeadlineExceeded";
 /// How the message of an exceeded deadline begins.
 pub(super) const EXCEEDED: &str = "ProgressDeadlineExceeded: ";
 /// How long the pods are waited for before nobody knows why: several rounds of reading them.
@@ -65,9 +68,11 @@ pub(super) fn cause<'p>(pods: impl IntoIterator<Item = &'p PodEvidence>) -> Caus
 impl Pass<'_> {
     /// The text of the deadline that was exceeded already, as status has it.
     fn late_before(&self) -> Option<String> {
-        let message = self.f.seen.message.as_deref()?;
-        let same = self.f.seen.current_pod_hash == self.f.hash;
-        message.strip_prefix(EXCEEDED).filter(|_| same).map(str::to_owned)
+        let seen = self.f.seen;
+        let late = |c: &Condition| c.kind == "Progressing" && c.reason == REASON;
+        let same = seen.current_pod_hash == self.f.hash && seen.conditions.iter().any(late);
+        let message = seen.message.as_deref().filter(|_| same)?;
+        Some(message.strip_prefix(EXCEEDED).unwrap_or(message).to_owned())
     }
 
     /// Keeps the high-water mark, and returns the text of an exceeded deadline. `wanted`: pods that the current revision

@@ -118,6 +118,13 @@ impl<'a> Routing<'a> {
         }
     }
 
+    /// Stable has no pod that answers. Traefik drops a weighted service with an empty child, so that no weight below 100 is ever
+    /// seen live, and there is nobody whose share a weight could take: steps go on without it, or a stable that is broken for good
+    /// could not be replaced.
+    pub(super) fn is_without_stable(&self) -> bool {
+        self.stable_ends.ready.is_empty()
+    }
+
     /// Whether the canary's pods are reached with a share: by the object, or by what was last seen live.
     pub(super) fn carries(&self, pass: &Pass<'_>, hash: &str) -> bool {
         let live = pass.next.traffic.as_ref().and_then(|t| t.live.as_ref());

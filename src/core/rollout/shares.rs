@@ -27,9 +27,15 @@ pub(super) fn desired_weight(pass: &mut Pass<'_>, canary: &Canary, routing: &Rou
     let f = pass.f;
     let now = routing.weight;
     // W6: with nobody to answer in its place, the canary is all that users have.
-    if now > Weight::ZERO && routing.stable_ends.ready.is_empty() && !routing.canary_ends.ready.is_empty() {
-        return now;
-    }
+    let alone = routing.stable_ends.ready.is_empty() && !routing.canary_ends.ready.is_empty();
+    let floor = if alone { now } else { Weight::ZERO };
+    wished_weight(pass, canary, routing).max(floor)
+}
+
+/// What step and phase ask for, and pods and Traefik allow.
+fn wished_weight(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>) -> Weight {
+    let f = pass.f;
+    let now = routing.weight;
     let carries_current = routing.carried.as_deref() == Some(f.current());
     let dynamic = canary.dynamic_stable != DynamicStable::Off;
     if dynamic && dynamic::goes_back(pass, routing) {
@@ -76,7 +82,7 @@ pub(super) fn desired_weight(pass: &mut Pass<'_>, canary: &Canary, routing: &Rou
             }
             // Above half, every instance must have been heard just now: a silent one may serve another share.
             let by_bound = pass.next.traffic.as_ref().is_some_and(|t| t.rung.as_deref() == Some("bound"));
-            if wanted > MOST_UNHEARD && !by_bound && !all_heard(pass) {
+            if wanted > MOST_UNHEARD && !by_bound && !routing.is_without_stable() && !all_heard(pass) {
                 return now;
             }
             let cap = raise_cap(available, pods);

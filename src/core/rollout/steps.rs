@@ -100,8 +100,8 @@ fn step_is_done(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'
     let scaled = enough(canary.threshold, f.available(&hash), pods);
     match &canary.steps[at] {
         Step::SetWeight(weight) => {
-            let live = routing.is_none() || f.spec.replicas == 0 || is_live(pass, *weight, &hash);
-            scaled && live
+            let unseen = routing.is_none_or(Routing::is_without_stable) || f.spec.replicas == 0;
+            scaled && (unseen || is_live(pass, *weight, &hash))
         }
         Step::SetCanaryScale(_) => scaled,
         Step::Pause(duration) => {
@@ -114,7 +114,8 @@ fn step_is_done(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'
             let mut since = started;
             if let Some(routing) = routing.filter(|_| weight > Weight::ZERO && f.spec.replicas > 0) {
                 // What was live may be an old record: a process that died before it noted the loss comes back to it.
-                if is_lost(pass, canary, routing) || !is_live(pass, weight, &hash) {
+                let live = routing.is_without_stable() || is_live(pass, weight, &hash);
+                if is_lost(pass, canary, routing) || !live {
                     return false;
                 }
                 let served = live_of(pass.next.traffic.as_ref()).and_then(|l| l.since);

@@ -5,8 +5,10 @@
 pub(super) struct Random(u64);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
+    /// `of`: what is drawn, so that two things with the same number have nothing in common.
+    pub(super) fn new(of: u64, seed: u64) -> Self {
+        let mut random = Self(of);
+        Self(random.next() ^ seed)
     }
 
     fn next(&mut self) -> u64 {

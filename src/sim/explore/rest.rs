@@ -1,7 +1,7 @@
 //! What must hold when nothing more happens, whatever happened before.
 
 use super::super::run::Run;
-use super::super::shop::{End, rollout, text};
+use super::super::shop::{End, replica_sets, rollout, text};
 use super::schedule::look_again;
 use super::world::{Strategy, World};
 use crate::core::rollout::revisions::template_hash;
@@ -60,7 +60,7 @@ fn healthy(run: &mut Run, world: &World, end: &End, object: &Value) {
 fn aborted(run: &mut Run, world: &World, end: &End, object: &Value) {
     let replicas = object["spec"]["replicas"].as_u64().unwrap_or(1);
     let state = run.shared.state();
-    let sets = super::super::shop::replica_sets(&state);
+    let sets = replica_sets(&state);
     drop(state);
     let stable = text(&end.stable);
     let image = sets.iter().find(|(target, ..)| target.name.ends_with(&stable)).map(|(_, image, _)| image.clone());
@@ -80,6 +80,16 @@ fn at_stable(run: &mut Run, world: &World, end: &End, image: &str, replicas: u64
     if replicas == 0 {
         return;
     }
+    // With nobody of this image to answer, those who answer now go on to.
+    let dead = {
+        let state = run.shared.state();
+        let sets = replica_sets(&state);
+        let ready = sets.iter().filter(|(_, of, _)| of == image).map(|(set, ..)| state.node.ready(set)).sum::<usize>();
+        ready == 0
+    };
+    if dead {
+        return;
+    }
     let strategy = &world.spec["strategy"];
     let named = |name: &str| {
         let bodies = [&strategy["canary"], &strategy["blueGreen"]];
@@ -95,8 +105,7 @@ fn at_stable(run: &mut Run, world: &World, end: &End, image: &str, replicas: u64
 }
 
 /// The end is that of the run without faults.
-pub(super) fn compare(run: &mut Run, calm: &Run) {
-    let wanted = End::of(&calm.shared.state());
+pub(super) fn compare(run: &mut Run, wanted: &End) {
     let got = End::of(&run.shared.state());
     run.oracle.check("L8", wanted.same_wishes(&got), || format!("another end: {got:?}, and without faults {wanted:?}"));
 }

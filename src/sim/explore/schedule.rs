@@ -3,6 +3,7 @@
 use super::super::api::{Shared, State};
 use super::super::oracle::Oracle;
 use super::super::run::{Act, Restart, Run};
+use super::super::shop::End;
 use super::random::Random;
 use super::rest;
 use super::script::{self, Line, WATCHED};
@@ -16,6 +17,12 @@ use std::time::Duration;
 
 /// Schedules that share a world, since its beginning is run once for all of them.
 const SAME_WORLD: u64 = 64;
+/// Schedules in which people wish the same, since its run without faults is run once for all of them.
+const SAME_WISHES: u64 = 16;
+/// What is drawn from a number: worlds, wishes, faults.
+const OF_WORLDS: u64 = 1;
+const OF_WISHES: u64 = 2;
+const OF_FAULTS: u64 = 3;
 /// Whatever happens is over by then.
 const REST: SignedDuration = SignedDuration::from_hours(3);
 
@@ -48,16 +55,26 @@ pub struct Outcome {
     pub trace: Vec<String>,
 }
 
-/// The beginnings of worlds, so that each is run once.
+/// The beginnings of worlds, and the ends without faults, so that each is run once.
 #[derive(Debug, Default)]
 pub struct Openings {
     of: Option<(u64, World, State)>,
+    calm: Option<Calm>,
+}
+
+/// The end of a script without faults.
+#[derive(Debug)]
+struct Calm {
+    world: u64,
+    from_nothing: bool,
+    lines: Vec<Line>,
+    end: End,
 }
 
 impl Openings {
     fn world(&mut self, number: u64) -> (&World, &State) {
         if self.of.as_ref().is_none_or(|(of, ..)| *of != number) {
-            let world = World::draw(&mut Random::new(number));
+            let world = World::draw(&mut Random::new(OF_WORLDS, number));
             let state = world.open();
             self.of = Some((number, world, state));
         }
@@ -69,8 +86,11 @@ impl Openings {
 impl Schedule {
     pub fn draw(seed: u64, openings: &mut Openings) -> Self {
         let (world, _) = openings.world(seed / SAME_WORLD);
-        let mut random = Random::new(!seed);
-        let lines = script::draw(&mut random, world);
+        let mut wishes = Random::new(OF_WISHES, seed / SAME_WISHES);
+        let mut lines = script::wishes(&mut wishes, world);
+        let from_nothing = wishes.chance(8);
+        let mut random = Random::new(OF_FAULTS, seed);
+        script::trouble(&mut random, &mut lines);
         let mut lags = Vec::new();
         if random.chance(35) {
             for kind in WATCHED {
@@ -83,7 +103,6 @@ impl Schedule {
         let plans: Vec<Vec<Fault>> = plans.collect();
         let undisturbed = lags.is_empty() && plans.is_empty() && !lines.iter().any(|(_, action)| action.is_a_fault());
         let plans = if undisturbed { vec![vec![fault(&mut random)]] } else { plans };
-        let from_nothing = random.chance(8);
         Self { seed, world: world.clone(), lines, lags, plans, from_nothing }
     }
 
@@ -96,6 +115,20 @@ impl Schedule {
     fn undisturbed(&self) -> Self {
         let lines = self.lines.iter().filter(|(_, action)| !action.is_a_fault()).cloned().collect();
         Self { lines, lags: Vec::new(), plans: Vec::new(), ..self.clone() }
+    }
+
+    /// The end of the same without faults.
+    fn calm<'o>(&self, openings: &'o mut Openings) -> &'o End {
+        let calm = self.undisturbed();
+        let world = self.seed / SAME_WORLD;
+        let known = openings.calm.take().filter(|known| {
+            known.world == world && known.from_nothing == calm.from_nothing && known.lines == calm.lines
+        });
+        let known = known.unwrap_or_else(|| {
+            let end = End::of(&calm.play(openings, None, false).shared.state());
+            Calm { world, from_nothing: calm.from_nothing, lines: calm.lines, end }
+        });
+        &openings.calm.insert(known).end
     }
 
     /// The end is settled by what was wished last, whatever happened when.
@@ -116,8 +149,7 @@ impl Schedule {
         if run.oracle.broken().is_empty() {
             rest::judge(&mut run, &self.world);
             if self.has_one_end() && run.oracle.broken().is_empty() {
-                let calm = self.undisturbed().play(openings, None, false);
-                rest::compare(&mut run, &calm);
+                rest::compare(&mut run, self.calm(openings));
             }
         }
         if traced {

@@ -54,18 +54,22 @@ pub(super) enum Which {
 /// An action at a millisecond of the schedule.
 pub(super) type Line = (i64, Action);
 
-/// Draws what people wish, and what disturbs it.
-pub(super) fn draw(random: &mut Random, world: &World) -> Vec<Line> {
+/// Draws what people wish: an update, and seldom more than two things besides.
+pub(super) fn wishes(random: &mut Random, world: &World) -> Vec<Line> {
     let mut lines = vec![(random.between(0, 2_000), Action::Deploy("web:2".to_owned()))];
-    for _ in 0..random.between(0, 5) {
+    for _ in 0..*random.pick(&[0, 0, 1, 1, 1, 2, 2, 3, 5]) {
         wish(random, world, &mut lines);
     }
+    lines
+}
+
+/// Draws what disturbs it.
+pub(super) fn trouble(random: &mut Random, lines: &mut Vec<Line>) {
     for _ in 0..random.between(0, 2) {
         let at = random.between(0, SPAN_MS);
-        lines.push((at, trouble(random)));
+        lines.push((at, disturbance(random)));
     }
     lines.sort_by_key(|(at, _)| *at);
-    lines
 }
 
 fn wish(random: &mut Random, world: &World, lines: &mut Vec<Line>) {
@@ -99,7 +103,7 @@ fn wish(random: &mut Random, world: &World, lines: &mut Vec<Line>) {
     lines.push((at, action));
 }
 
-fn trouble(random: &mut Random) -> Action {
+fn disturbance(random: &mut Random) -> Action {
     let which = if random.chance(70) { Which::Newest } else { Which::Stable };
     let service = *random.pick(&["web-stable", "web-canary"]);
     match random.between(1, 100) {
@@ -127,6 +131,9 @@ impl Action {
             Self::Command(name, _) => *name != "pause",
             Self::Deploy(image) => image.ends_with("bad") || image.ends_with(REFUSED_IMAGE),
             Self::Strike(_, for_good) => *for_good,
+            // What was settled by then is kept, and the rest is not: a size is one of stable's, or of all (S5); without the stable
+            // revision an update has nothing to wait for.
+            Self::Scale(_) | Self::DeleteSet(Which::Stable) => true,
             Self::Metric(_) | Self::Silent(_, true) => true,
             _ => false,
         }
