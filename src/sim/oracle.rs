@@ -319,8 +319,7 @@ impl Oracle {
         let lost = state.server.get(&set_of(was)).is_none();
         self.check("A11", stable == current, || format!("stable becomes {stable}, and {current} is current"));
         self.check("A11", ready >= wanted, || format!("stable becomes {stable} with {ready} of {wanted} pods"));
-        let routed = !object["spec"]["strategy"]["canary"]["trafficRouting"].is_null();
-        if routed && !was.is_empty() && !lost && wanted > 0 {
+        if is_routed(object) && !was.is_empty() && !lost && wanted > 0 {
             let weight = self.weight.most(self.now);
             self.check("A11", weight == 100, || format!("stable becomes {stable} at {weight} %"));
         }
@@ -479,8 +478,12 @@ impl<'a> Seen<'a> {
     }
 
     fn is_routed(&self) -> bool {
-        !self.object["spec"]["strategy"]["canary"]["trafficRouting"].is_null()
+        is_routed(self.object)
     }
+}
+
+fn is_routed(rollout: &Value) -> bool {
+    ["canary", "blueGreen"].iter().any(|s| !rollout["spec"]["strategy"][s]["trafficRouting"].is_null())
 }
 
 fn set_of(hash: &str) -> ObjectRef {

@@ -21,6 +21,7 @@ mod edits;
 mod facts;
 mod floor;
 mod frozen;
+mod guard;
 mod mutants;
 mod observed;
 mod pass;

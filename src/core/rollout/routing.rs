@@ -2,7 +2,7 @@
 
 use super::facts::{Endpoints, Facts};
 use super::pass::Pass;
-use super::spec::{Canary, ServiceName, Shield, Traffic, Way};
+use super::spec::{BlueGreen, Canary, ServiceName, Shield, Traffic, Way};
 use crate::api::{TrafficInstance, TrafficObjects, TrafficShare, TrafficStatus};
 use crate::core::object::ResourceType;
 use crate::core::question::{Ask, Question, Told};
@@ -17,6 +17,52 @@ use std::collections::BTreeMap;
 
 /// Start of the id of the question what Traefik serves.
 const ROUTES: &str = "routes";
+
+/// The Services of the two roles, as a strategy names them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Services<'s> {
+    /// Where the strategy stands in the Rollout.
+    at: &'static str,
+    /// Field and name.
+    stable: (&'static str, Option<&'s ServiceName>),
+    canary: (&'static str, Option<&'s ServiceName>),
+}
+
+impl<'s> Services<'s> {
+    pub(super) fn of_canary(canary: &'s Canary) -> Self {
+        Self {
+            at: "spec.strategy.canary",
+            stable: ("stableService", canary.stable_service.as_ref()),
+            canary: ("canaryService", canary.canary_service.as_ref()),
+        }
+    }
+
+    /// The active Service is that of the stable revision also while users are switched away from it.
+    pub(super) fn of_blue_green(strategy: &'s BlueGreen) -> Self {
+        Self {
+            at: "spec.strategy.blueGreen",
+            stable: ("activeService", Some(&strategy.active_service)),
+            canary: ("previewService", strategy.preview_service.as_ref()),
+        }
+    }
+
+    pub(super) fn stable(&self) -> Option<&'s ServiceName> {
+        self.stable.1
+    }
+
+    pub(super) fn canary(&self) -> Option<&'s ServiceName> {
+        self.canary.1
+    }
+
+    /// Both, each with the path of its field.
+    fn both(&self) -> Result<[(String, &'s ServiceName); 2], Vec<Refusal>> {
+        let path = |field: &str| format!("{}.{field}", self.at);
+        let named = |(field, name): (&str, Option<&'s ServiceName>)| {
+            name.map(|name| (path(field), name)).ok_or_else(|| vec![missing_service(&path(field), "")])
+        };
+        Ok([named(self.stable)?, named(self.canary)?])
+    }
+}
 
 /// The routing of one Rollout as it was seen.
 #[derive(Debug)]
@@ -43,15 +89,23 @@ pub(super) struct Routing<'a> {
 }
 
 impl<'a> Routing<'a> {
+    /// The routing that spec names; where that cannot be used, what is wrong is noted, and it is what was applied last.
+    pub(super) fn find(pass: &mut Pass<'a>, services: Services<'_>, traffic: &Traffic) -> Option<Self> {
+        match Self::observe(pass.f, services, traffic) {
+            Ok(routing) => Some(routing),
+            Err(refusals) => {
+                pass.refusals.extend(refusals);
+                Self::applied(pass.f, Span::from_secs(15))
+            }
+        }
+    }
+
     /// Finds what spec names. What is missing or cannot be used is refused by name.
-    pub(super) fn observe(f: &Facts<'a>, canary: &Canary, traffic: &Traffic) -> Result<Self, Vec<Refusal>> {
+    fn observe(f: &Facts<'a>, services: Services<'_>, traffic: &Traffic) -> Result<Self, Vec<Refusal>> {
         let bound = traffic.live_timeout.unwrap_or_else(|| bound_of(f));
-        let (Some(stable), Some(new)) = (&canary.stable_service, &canary.canary_service) else {
-            return Err(vec![missing_service("spec.strategy.canary.stableService", "")]);
-        };
         let named = match &traffic.way {
-            Way::WeightedService(name) => named_root(f, name, stable, new),
-            Way::Ingress(name) => ingress_root(f, name, stable, new),
+            Way::WeightedService(name) => named_root(f, name, services),
+            Way::Ingress(name) => ingress_root(f, name, services),
         };
         let Named { root, like, bases, weighted } = named?;
         if let Some(leaving) = Self::leaving(f, &root, bound) {
@@ -255,20 +309,17 @@ struct Named<'a> {
     weighted: bool,
 }
 
-fn named_root<'a>(
-    f: &Facts<'a>,
-    name: &str,
-    stable: &ServiceName,
-    new: &ServiceName,
-) -> Result<Named<'a>, Vec<Refusal>> {
+fn named_root<'a>(f: &Facts<'a>, name: &str, services: Services<'_>) -> Result<Named<'a>, Vec<Refusal>> {
     let mut refusals = Vec::new();
     let mut rows = Vec::new();
-    for (field, service) in [("stableService", stable), ("canaryService", new)] {
+    let both = services.both()?;
+    for (field, service) in &both {
         match f.service(&service.name) {
             Some(row) => rows.push(row),
-            None => refusals.push(missing_service(&format!("spec.strategy.canary.{field}"), &service.name)),
+            None => refusals.push(missing_service(field, &service.name)),
         }
     }
+    let [stable, new] = both.map(|(_, service)| service);
     let [stable_row, canary_row] = rows.as_slice() else { return Err(refusals) };
     let Some(port) = stable_row.ports.first().map(|p| p.port.to_string()) else {
         return Err(vec![no_port(stable_row, "any")]);
@@ -283,18 +334,14 @@ fn named_root<'a>(
     Ok(Named { root, like: None, bases, weighted: false })
 }
 
-fn ingress_root<'a>(
-    f: &Facts<'a>,
-    name: &str,
-    stable: &ServiceName,
-    new: &ServiceName,
-) -> Result<Named<'a>, Vec<Refusal>> {
+fn ingress_root<'a>(f: &Facts<'a>, name: &str, services: Services<'_>) -> Result<Named<'a>, Vec<Refusal>> {
+    let both = services.both()?;
     let ours = |r: &&std::sync::Arc<crate::core::row::IngressRow>| {
         r.meta.name == name && r.meta.namespace == f.whose.namespace
     };
     let Some(row) = f.observed.ingresses.iter().find(ours) else {
         return Err(vec![Refusal::new(
-            "spec.strategy.canary.trafficRouting.traefik.ingress.name",
+            format!("{}.trafficRouting.traefik.ingress.name", services.at),
             &name,
             "there is no such Ingress in the namespace",
             "create it, or name another one",
@@ -304,11 +351,11 @@ fn ingress_root<'a>(
     let labels = pod_labels(f);
     let shadowed = ingress::shadowed(row, &o.services, &labels, &o.ingress_routes, &o.ingresses, &f.whose.uid)?;
     let mut rows = Vec::new();
-    for (field, service) in [("stableService", stable), ("canaryService", new)] {
+    for (field, service) in &both {
         match f.service(&service.name) {
             Some(row) if service.ours && row.meta.owner.as_ref().is_none_or(|o| o.uid != f.whose.uid) => {
                 return Err(vec![Refusal::new(
-                    format!("spec.strategy.canary.{field}"),
+                    field,
                     &service.name,
                     "a Service of this name exists and does not belong to this Rollout",
                     "delete or rename it, or name the Service here",
@@ -316,7 +363,7 @@ fn ingress_root<'a>(
             }
             Some(row) if !service.ours => rows.push(row),
             None if !service.ours => {
-                return Err(vec![missing_service(&format!("spec.strategy.canary.{field}"), &service.name)]);
+                return Err(vec![missing_service(field, &service.name)]);
             }
             _ => {}
         }
@@ -325,6 +372,7 @@ fn ingress_root<'a>(
         return Err(vec![no_port(row, &shadowed.backend.port)]);
     }
     check_selectors(f, &rows)?;
+    let [stable, new] = both.map(|(_, service)| service);
     let like = f.service(&shadowed.backend.service);
     let child = |service: &ServiceName| Child { service: service.name.clone(), port: shadowed.backend.port.clone() };
     // A user's own Service of this name may be the child of somebody's TraefikService: the root is named after the Rollout.
@@ -410,6 +458,15 @@ pub(super) fn agreed(status: Option<&TrafficStatus>) -> bool {
     let (want, live) = (status.and_then(|s| s.want.as_ref()), status.and_then(|s| s.live.as_ref()));
     // Asked for in between was another share, of which nobody knows whether it was served: an older sight proves nothing.
     same_share(want, live) && live.and_then(|l| l.since) >= want.and_then(|w| w.since)
+}
+
+/// Traefik was seen to serve this revision and no other, and nothing else is asked of it.
+pub(super) fn serves_only(status: Option<&TrafficStatus>, hash: &str) -> bool {
+    let all = |share: Option<i32>, of: Option<&String>| share == Some(100) && of.is_some_and(|of| of == hash);
+    agreed(status)
+        && live_of(status).is_some_and(|live| {
+            all(live.canary, live.canary_hash.as_ref()) || all(live.stable, live.stable_hash.as_ref())
+        })
 }
 
 /// What was last seen live.

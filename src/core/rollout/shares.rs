@@ -1,13 +1,13 @@
 //! The share of the canary, and what carries it: selectors, the weighted root, the routes around it.
 
 use super::Mutant;
-use super::canary::{index, is_lost};
 use super::dynamic;
 use super::edits;
+use super::guard::is_lost;
 use super::pass::{Pass, Phase};
-use super::routing::{Routing, agreed, all_heard, live_of, same_share};
-use super::sizes::{self, enough};
-use super::spec::{Canary, DynamicStable};
+use super::routing::{Routing, Services, agreed, all_heard, live_of, same_share};
+use super::sizes::enough;
+use super::spec::{Canary, Threshold};
 use crate::api::{TrafficShare, TrafficStatus};
 use crate::core::object::ResourceType;
 use crate::core::plan::{RefusedEffect, Why};
@@ -21,10 +21,22 @@ pub(super) const MOST_UNHEARD: Weight = match Weight::new(50) {
     None => Weight::ZERO,
 };
 
-/// The share that the canary shall have now: what the steps ask for, never raised above what its available pods carry, and
+/// What a strategy asks of the router at this moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wish<'s> {
+    pub services: Services<'s>,
+    /// Share of the new revision while the update goes on.
+    pub weight: Weight,
+    /// Pods that it shall have for that.
+    pub pods: u32,
+    pub threshold: Threshold,
+    /// The canary whose stable shrinks as its share grows.
+    pub dynamic: Option<&'s Canary>,
+}
+
+/// The share that the canary shall have now: what the strategy asks for, never raised above what its available pods carry, and
 /// 0 for every reason to take it back.
-pub(super) fn desired_weight(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>) -> Weight {
-    let f = pass.f;
+pub(super) fn desired_weight(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>) -> Weight {
     let now = routing.weight;
     // W6: with nobody to answer in its place, the canary is all that users have.
     let alone = routing.stable_ends.ready.is_empty() && !routing.canary_ends.ready.is_empty();
@@ -37,8 +49,7 @@ fn wished_weight(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>) ->
     let f = pass.f;
     let now = routing.weight;
     let carries_current = routing.carried.as_deref() == Some(f.current());
-    let dynamic = canary.dynamic_stable != DynamicStable::Off;
-    if dynamic && dynamic::goes_back(pass, routing) {
+    if let Some(canary) = wish.dynamic.filter(|_| dynamic::goes_back(pass, routing)) {
         return dynamic::way_back(pass, canary, routing);
     }
     match pass.phase() {
@@ -59,12 +70,11 @@ fn wished_weight(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>) ->
             if moved && routing.serving.as_deref() == Some(stable.as_str()) { Weight::ZERO } else { now }
         }
         Phase::Updating => {
-            if is_lost(pass, canary, routing) {
+            if is_lost(pass, wish, routing) {
                 return Weight::ZERO;
             }
-            let at = index(pass);
-            let wanted = sizes::weight_at(canary, at);
-            if dynamic && wanted < now {
+            let wanted = wish.weight;
+            if wish.dynamic.is_some() && wanted < now {
                 // Stable grows first.
                 let stable = f.available(&pass.stable()).min(routing.stable_ends.ready_of(&pass.stable()));
                 return if wanted.rest().pods(pass.stable_pods()) <= stable { wanted } else { now };
@@ -75,9 +85,8 @@ fn wished_weight(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>) ->
             if f.breaks(Mutant::RaisesUncapped) {
                 return wanted;
             }
-            let pods = sizes::canary_pods(canary, at, f.spec.replicas);
             let available = f.available(f.current()).min(routing.canary_ends.ready_of(f.current()));
-            if !enough(canary.threshold, available, pods) {
+            if !enough(wish.threshold, available, wish.pods) {
                 return now;
             }
             // Above half, every instance must have been heard just now: a silent one may serve another share.
@@ -85,14 +94,14 @@ fn wished_weight(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>) ->
             if wanted > MOST_UNHEARD && !by_bound && !routing.is_without_stable() && !all_heard(pass) {
                 return now;
             }
-            let cap = raise_cap(available, pods);
+            let cap = raise_cap(available, wish.pods);
             wanted.min(cap).max(now)
         }
     }
 }
 
 /// Selectors, and the record of what is asked; lowering goes out at once.
-pub(super) fn direct(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>, weight: Weight) {
+pub(super) fn direct(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>, weight: Weight) {
     let f = pass.f;
     let stable = pass.stable();
     let live = live_of(pass.next.traffic.as_ref()).cloned();
@@ -102,7 +111,7 @@ pub(super) fn direct(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>
     let stable_target = if pass.phase() == Phase::Initial {
         // Where there was a stable revision and its ReplicaSet is gone, users go to whoever is there.
         let lost = !stable.is_empty() && f.available(f.current()) > 0;
-        canary.stable_service.as_ref().filter(|s| s.ours || lost).and(f.hash.clone())
+        wish.services.stable().filter(|s| s.ours || lost).and(f.hash.clone())
     } else {
         let ready = f.available(&stable) > 0 || routing.stable_ends.ready.is_empty();
         if ready { Some(stable.clone()) } else { routing.serving.clone() }
@@ -148,7 +157,10 @@ pub(super) fn direct(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>
         status.objects = Some(routing.objects());
         status.way = Some(routing.way.to_owned());
     }
-    status.message = problem(pass, routing, weight).or_else(|| dynamic::waits(pass, canary, routing));
+    status.message = problem(pass, routing, weight);
+    if wish.dynamic.is_some() && status.message.is_none() {
+        status.message = dynamic::waits(pass, routing);
+    }
     pass.next.traffic = Some(status);
 
     if weight < routing.weight {
@@ -159,8 +171,8 @@ pub(super) fn direct(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>
         }
     }
     let roles = [
-        (canary.stable_service.as_ref(), &routing.root.stable, stable_target),
-        (canary.canary_service.as_ref(), &routing.root.canary, canary_target),
+        (wish.services.stable(), &routing.root.stable, stable_target),
+        (wish.services.canary(), &routing.root.canary, canary_target),
     ];
     for (named, child, target) in roles {
         let row = f.service(&child.service);

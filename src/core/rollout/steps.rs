@@ -1,7 +1,8 @@
 //! Steps of a canary: at most one ends in a pass, and why it does.
 
 use super::Mutant;
-use super::canary::{index, is_lost};
+use super::canary::{index, wish};
+use super::guard::is_lost;
 use super::pass::{Pass, Phase};
 use super::routing::{Routing, agreed, live_of};
 use super::runs::Place;
@@ -115,7 +116,7 @@ fn step_is_done(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'
             if let Some(routing) = routing.filter(|_| weight > Weight::ZERO && f.spec.replicas > 0) {
                 // What was live may be an old record: a process that died before it noted the loss comes back to it.
                 let live = routing.is_without_stable() || is_live(pass, weight, &hash);
-                if is_lost(pass, canary, routing) || !live {
+                if is_lost(pass, wish(pass, canary), routing) || !live {
                     return false;
                 }
                 let served = live_of(pass.next.traffic.as_ref()).and_then(|l| l.since);
