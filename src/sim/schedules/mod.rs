@@ -5,6 +5,7 @@
 //! schedules again with a
 //! fault at every write that the undisturbed run makes, and wants the same end.
 
+mod conformance;
 mod crashes;
 mod deletion;
 mod dynamic;
