@@ -108,7 +108,7 @@ impl Node {
     }
 
     /// From now on at most so many pods of the image get ready; those that are, stay it.
-    pub(super) fn gate(&mut self, image: &str, most: usize) {
+    pub fn gate(&mut self, image: &str, most: usize) {
         self.gates.insert(image.to_owned(), most);
         self.settled = None;
     }
