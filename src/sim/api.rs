@@ -29,8 +29,10 @@ pub struct State {
     pub provider: Provider,
     pub traefiks: Vec<Traefik>,
     pub now: Timestamp,
-    /// What every measurement comes to.
+    /// What a measurement comes to.
     pub metric: Verdict,
+    /// The same of a metric with a will of its own, by its name.
+    pub metrics: BTreeMap<String, Verdict>,
     /// Every event for people: its reason and text.
     pub notices: Vec<(&'static str, String)>,
     /// Every write, in order.
@@ -69,8 +71,8 @@ impl Shared {
     pub fn new(instances: usize, now: Timestamp) -> Self {
         let traefiks = vec![Traefik::default(); instances];
         let (server, node, provider) = (Server::default(), Node::default(), Provider::default());
-        let metric = Verdict::Successful;
-        Self::of(State { server, node, provider, traefiks, now, metric, notices: vec![], writes: vec![] })
+        let (metric, metrics) = (Verdict::Successful, BTreeMap::new());
+        Self::of(State { server, node, provider, traefiks, now, metric, metrics, notices: vec![], writes: vec![] })
     }
 
     /// A cluster as it stands.
@@ -268,19 +270,13 @@ fn tell(ask: &Ask, state: &State) -> Option<Told> {
             });
             Some(Told::Routes(readings.collect()))
         }
-        Ask::DryRunCreate { object } => {
-            let image = &object["spec"]["template"]["spec"]["containers"][0]["image"];
-            Some(Told::DryRun(if image.as_str().is_some_and(|i| i.contains(REFUSED_IMAGE)) {
-                Err(ApiRefusal {
-                    code: 422,
-                    reason: "Invalid".to_owned(),
-                    message: "unknown field \"spec.template.spec.containers[0].imagee\"".to_owned(),
-                    causes: vec![],
-                })
-            } else {
-                Ok(object.clone())
-            }))
-        }
+        Ask::DryRunCreate { object } => Some(Told::DryRun(match why_refused(&object["spec"]["template"]["spec"]) {
+            Some(message) => {
+                let (reason, message) = ("Invalid".to_owned(), message.to_owned());
+                Err(ApiRefusal { code: 422, reason, message, causes: vec![] })
+            }
+            None => Ok(object.clone()),
+        })),
         Ask::Workload { target } => {
             let row = state.server.get(target).map(|object| WorkloadRow::read(&target.resource, object));
             Some(Told::Workload(Ok(row.and_then(Result::ok).map(Arc::new))))
@@ -289,13 +285,24 @@ fn tell(ask: &Ask, state: &State) -> Option<Told> {
             let pods = state.node.evidence(&state.server, namespace, labels);
             Some(Told::Pods(Arc::new(pods)))
         }
-        Ask::Measure(_) => {
+        Ask::Measure(measure) => {
             let (value, message, metadata) = (String::new(), String::new(), BTreeMap::new());
-            let (started, finished, verdict) = (state.now, state.now, state.metric);
+            let verdict = state.metrics.get(&measure.metric).copied().unwrap_or(state.metric);
+            let (started, finished) = (state.now, state.now);
             Some(Told::Measured(Measured { started, finished, verdict, value, message, metadata }))
         }
         _ => None,
     }
+}
+
+/// What the API server has against a pod template.
+fn why_refused(pod: &Value) -> Option<&'static str> {
+    let image = pod["containers"][0]["image"].as_str().unwrap_or_default();
+    if image.contains(REFUSED_IMAGE) {
+        return Some("unknown field \"spec.template.spec.containers[0].imagee\"");
+    }
+    let ephemeral = !pod["ephemeralContainers"].is_null();
+    ephemeral.then_some("spec.template.spec.ephemeralContainers: Forbidden: not allowed in pod template")
 }
 
 fn clone_pair<K: Clone, V: Clone>((key, value): (&K, &V)) -> (K, V) {

@@ -4,6 +4,7 @@
 //! the seam is simulated, and the simulated API server is itself compared with a real one by random sequences of writes.
 
 pub mod api;
+pub mod conformance;
 mod deployment;
 pub mod explore;
 mod fields;

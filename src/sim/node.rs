@@ -30,6 +30,8 @@ pub struct Node {
     pub bad_image: &'static str,
     /// A disruption budget refuses every eviction.
     pub budget: bool,
+    /// How many pods of an image get ready at most; no bound where none is given.
+    gates: BTreeMap<String, usize>,
     pods: BTreeMap<ObjectRef, Vec<Pod>>,
     addresses: u32,
     /// Addresses of pods that something else than a size took away.
@@ -48,6 +50,7 @@ impl Default for Node {
             start_up: SignedDuration::from_secs(1),
             bad_image: "bad",
             budget: false,
+            gates: BTreeMap::new(),
             pods: BTreeMap::new(),
             addresses: 0,
             lost: BTreeSet::new(),
@@ -101,6 +104,12 @@ impl Node {
             (pod.ready_since, pod.broken) = (None, true);
         }
         self.changes += 1;
+        self.settled = None;
+    }
+
+    /// From now on at most so many pods of the image get ready; those that are, stay it.
+    pub fn gate(&mut self, image: &str, most: usize) {
+        self.gates.insert(image.to_owned(), most);
         self.settled = None;
     }
 
@@ -197,12 +206,16 @@ impl Node {
     fn age(&mut self, server: &Server, now: Timestamp) {
         for (target, pods) in &mut self.pods {
             let image = server.get(target).map(|o| &o["spec"]["template"]["spec"]["containers"][0]["image"]);
-            let bad = image.and_then(Value::as_str).is_some_and(|image| image.contains(self.bad_image));
-            for pod in pods.iter_mut().filter(|p| p.ready_since.is_none() && !p.broken && !bad) {
-                if pod.born + self.start_up <= now {
-                    pod.ready_since = Some(now);
-                    self.changes += 1;
-                }
+            let image = image.and_then(Value::as_str).unwrap_or_default();
+            if image.contains(self.bad_image) {
+                continue;
+            }
+            let most = self.gates.get(image).copied().unwrap_or(usize::MAX);
+            let more = most.saturating_sub(pods.iter().filter(|p| p.ready_since.is_some()).count());
+            let due = |p: &&mut Pod| p.ready_since.is_none() && !p.broken && p.born + self.start_up <= now;
+            for pod in pods.iter_mut().filter(due).take(more) {
+                pod.ready_since = Some(now);
+                self.changes += 1;
             }
         }
     }

@@ -390,6 +390,11 @@ impl Run {
         due.into_iter().filter(|t| *t > now).min()
     }
 
+    /// What the processes count, as Prometheus reads it.
+    pub fn metrics(&self) -> String {
+        self.metrics.text()
+    }
+
     /// Whether the fault plan had its effect: a fault that was refused, or lost, or ended a process.
     pub fn fault_was_met(&self) -> bool {
         self.faults_met() > 0

@@ -41,11 +41,11 @@ pub(super) fn desired_weight(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Rout
     // W6: with nobody to answer in its place, the canary is all that users have.
     let alone = routing.stable_ends.ready.is_empty() && !routing.canary_ends.ready.is_empty();
     let floor = if alone { now } else { Weight::ZERO };
-    wished_weight(pass, canary, routing).max(floor)
+    wished_weight(pass, wish, routing).max(floor)
 }
 
 /// What step and phase ask for, and pods and Traefik allow.
-fn wished_weight(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>) -> Weight {
+fn wished_weight(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>) -> Weight {
     let f = pass.f;
     let now = routing.weight;
     let carries_current = routing.carried.as_deref() == Some(f.current());

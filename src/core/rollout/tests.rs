@@ -6,7 +6,6 @@ use crate::sim::oracle::Oracle;
 use crate::sim::run::Run;
 use serde_json::{Value, json};
 
-mod duration;
 mod former;
 mod retire;
 mod roles;

@@ -6,6 +6,7 @@
 //! fault at every write that the undisturbed run makes, and wants the same end.
 
 mod blue_green;
+mod conformance;
 mod crashes;
 mod deletion;
 mod dynamic;

@@ -27,6 +27,20 @@ impl Shop {
         for (kind, milliseconds) in lags {
             run = run.with_lag(kind, SignedDuration::from_millis(*milliseconds));
         }
+        let strategy = json!({"canary": {
+            "stableService": "web-stable", "canaryService": "web-canary", "steps": steps,
+            "trafficRouting": {"traefik": {"weightedTraefikServiceName": "web"}},
+        }});
+        Self::laid(run, PODS, &strategy)
+    }
+
+    /// With a strategy of one's own.
+    pub(super) fn of(replicas: u64, strategy: &Value) -> Self {
+        Self::laid(Run::new(Oracle::new()), replicas, strategy)
+    }
+
+    /// What people have put there. Where no TraefikService is named, the route is one to the Service of stable.
+    fn laid(run: Run, replicas: u64, strategy: &Value) -> Self {
         let shop = Self { run };
         let mut guard = shop.run.shared.state();
         let state = &mut *guard;
@@ -34,19 +48,19 @@ impl Shop {
             let spec = json!({"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]});
             put(state, &name(ResourceType::SERVICE, service), "v1", "Service", json!({"spec": spec}));
         }
-        let route = json!({"match": "Host(`web.shop`)", "kind": "Rule",
-                           "services": [{"kind": "TraefikService", "name": "web"}]});
+        let backend = match &strategy["canary"]["trafficRouting"] {
+            Value::Null => json!({"name": "web-stable", "port": 80}),
+            _ => json!({"kind": "TraefikService", "name": "web"}),
+        };
+        let route = json!({"match": "Host(`web.shop`)", "kind": "Rule", "services": [backend]});
         let spec = json!({"entryPoints": ["web"], "routes": [route]});
         let target = name(ResourceType::INGRESS_ROUTE, "web");
         put(state, &target, "traefik.io/v1alpha1", "IngressRoute", json!({"spec": spec}));
         let spec = json!({
-            "replicas": PODS,
+            "replicas": replicas,
             "selector": {"matchLabels": {"app": "web"}},
             "template": template("web:1"),
-            "strategy": {"canary": {
-                "stableService": "web-stable", "canaryService": "web-canary", "steps": steps,
-                "trafficRouting": {"traefik": {"weightedTraefikServiceName": "web"}},
-            }},
+            "strategy": strategy,
         });
         put(state, &rollout(), "tidegate.dev/v1alpha1", "Rollout", json!({"spec": spec}));
         drop(guard);

@@ -258,3 +258,31 @@ fn a_deployment_has_its_pods_back_when_the_rollout_is_gone() {
     assert_eq!((left["metadata"].get("annotations"), left["metadata"].get("labels")), (None, None), "{left}");
     assert_eq!(NAMESPACE, left["metadata"]["namespace"]);
 }
+
+/// Scenario 51: nothing of the Deployment is left at the end of a pair, and users were served all the time.
+#[test]
+fn progressively_leaves_nothing_of_the_deployment_beside_a_pair() {
+    let mut shop = shop(of_deployment("progressively"));
+    let pair = json!({"blueGreen": {"activeService": "web-stable", "previewService": "web-canary"}});
+    edit(&shop, &rollout(), |o| o["spec"]["strategy"] = pair);
+    put_deployment(&shop, "web:1");
+    shop.play(60);
+    assert_eq!((shop.phase().as_str(), deployment_size(&shop)), ("Healthy", 0), "{}", shop.story());
+    set_image(&shop, "web:2");
+    shop.play(120);
+    assert_eq!((shop.phase().as_str(), own_pods(&shop)), ("Healthy", web("web:2")), "{}", shop.story());
+    assert_eq!(deployment_size(&shop), 0, "{}", shop.story());
+}
+
+/// Scenario 52.
+#[test]
+fn progressively_leaves_nothing_of_the_deployment_beside_a_canary() {
+    let mut shop = shop(of_deployment("progressively"));
+    put_deployment(&shop, "web:1");
+    shop.play(60);
+    assert_eq!((shop.phase().as_str(), deployment_size(&shop)), ("Healthy", 0), "{}", shop.story());
+    set_image(&shop, "web:2");
+    shop.play(240);
+    assert_eq!((shop.phase().as_str(), own_pods(&shop)), ("Healthy", web("web:2")), "{}", shop.story());
+    assert_eq!(deployment_size(&shop), 0, "{}", shop.story());
+}
