@@ -14,10 +14,13 @@
 //! | T10 | what Traefik sends requests to is not scaled away |
 //! | T11 | the canary's Service does not change revision while it has a share |
 //! | T12 | a Service moves only to a revision with ready pods |
+//! | A4 | after an abort with a delay of zero the canary keeps its pods |
 //! | A7 | a pause is not cut short |
 //! | A9 | a revision that is listed as aborted is not under way |
 //! | A11 | stable changes only to the current revision, and only with all its pods, at full weight |
 //! | A12 | observedGeneration never falls and is never ahead; stable is never forgotten |
+//! | B4 | a promote ends the pause of a blue-green |
+//! | D1 | a deadline is put off by a new high only, or by the next step |
 //! | L3 | a write names what it expects to find |
 //! | L7 | a decision does not panic |
 //! | L8 | it comes to rest, at the end that was wished |
@@ -248,8 +251,14 @@ impl Oracle {
         for answer in &answers {
             self.served |= !answer.not_found;
             let promised = self.served && settled;
-            self.check("P1", !(answer.not_found && promised), || format!("404 for {}", answer.whose));
             let excused = !awake || self.able_since.is_none();
+            if seen.is_routed() {
+                self.check("P1", !(answer.not_found && promised), || format!("404 for {}", answer.whose));
+            } else {
+                // Without a weighted service there is no net below: pods that die take their Service along until users are sent back.
+                let lost = answer.not_found && promised;
+                self.lasting("P1", &format!("404 for {}", answer.whose), lost, excused);
+            }
             self.lasting("T2", &answer.whose, answer.dead, excused);
             let away = answer.scaled_away.filter(|_| seen.keeps_what_carries());
             self.check("T10", away.is_none(), || format!("{away:?} % goes to pods that were scaled away"));
@@ -290,6 +299,7 @@ impl Oracle {
             self.stable_changes(state, object, stable, was, current);
         }
         self.pause_was_waited_for(object, before);
+        self.progress_is_progress(status, before);
         self.commands_are_obeyed(object, before);
     }
 
@@ -305,12 +315,32 @@ impl Oracle {
                 "abort" => {
                     self.check("P3", status["abort"] == true, || "an abort is accepted, and not done".to_owned())
                 }
+                "promote" if !object["spec"]["strategy"]["blueGreen"].is_null() => {
+                    let waits = |status: &Value| {
+                        let pauses = status["pauseConditions"].as_array();
+                        pauses.into_iter().flatten().any(|p| p["reason"] == "BlueGreenPause")
+                    };
+                    self.check("B4", !(waits(before) && waits(status)), || "promoted, and it still waits".to_owned());
+                }
                 _ => {
                     let (seen, now) = (&before["observedGeneration"], &object["metadata"]["generation"]);
                     self.check("A7", seen == now, || format!("a {command} is accepted for generation {now}, unseen"));
                 }
             }
         }
+    }
+
+    /// D1: the clock of the deadline starts anew for another revision, another step, another attempt, or more pods than ever.
+    fn progress_is_progress(&mut self, status: &Value, before: &Value) {
+        let (new, old) = (&status["progress"], &before["progress"]);
+        let same = ["currentPodHash", "currentStepIndex", "currentStepHash", "attempt", "abort", "commands"];
+        if new["at"] == old["at"] || old["at"].is_null() || same.iter().any(|f| status[f] != before[f]) {
+            return;
+        }
+        let (most, least) = (new["available"].as_i64(), old["available"].as_i64());
+        self.check("D1", new["hash"] != old["hash"] || most > least, || {
+            format!("the deadline is put off at {most:?} pods after {least:?}")
+        });
     }
 
     fn stable_changes(&mut self, state: &State, object: &Value, stable: &str, was: &str, current: &str) {
@@ -351,6 +381,7 @@ impl Oracle {
         match wrote.why {
             "raise-weight" if wrote.target.name == "web" => self.raised(seen),
             "select-pods" => self.selected(wrote, state, seen),
+            "scale" => self.scaled(wrote, state, seen),
             _ => {}
         }
     }
@@ -363,6 +394,18 @@ impl Oracle {
         let least = self.wanted.least(self.now);
         let needed = if scaled { least.min(1) } else { (least * weight + 99) / 100 };
         self.check("T7", ready >= needed, || format!("{weight} % for {ready} ready pods of {needed}"));
+    }
+
+    /// A4
+    fn scaled(&mut self, wrote: &Wrote, state: &State, seen: &Seen<'_>) {
+        let canary = seen.current.is_some_and(|hash| set_of(hash) == wrote.target) && seen.stable != seen.current;
+        if !canary || seen.status["abort"] != true || seen.replicas == 0 {
+            return;
+        }
+        let strategy = &seen.object["spec"]["strategy"];
+        let keeps = ["canary", "blueGreen"].iter().any(|body| strategy[body]["abortScaleDownDelaySeconds"] == 0);
+        let size = state.server.get(&wrote.target).and_then(|set| set["spec"]["replicas"].as_i64());
+        self.check("A4", !(keeps && size == Some(0)), || "aborted with a delay of zero, and its pods go".to_owned());
     }
 
     /// T11, T12.

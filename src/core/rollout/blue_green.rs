@@ -201,7 +201,7 @@ fn checkpoint(pass: &mut Pass<'_>, strategy: &BlueGreen, users: &Users<'_>, prom
         // B4: a promote ends the pause in both modes, a timed one too, and an inconclusive one.
         let waited = !pass.next.pause_conditions.is_empty();
         pass.next.pause_conditions.clear();
-        if waited {
+        if waited && !pass.f.breaks(Mutant::PromoteRestartsPause) {
             pass.next.blue_green.get_or_insert_default().scale_up_preview_check_point = Some(true);
             return true;
         }

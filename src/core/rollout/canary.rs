@@ -172,7 +172,8 @@ fn resize(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'_>>) {
         Phase::Aborted => {}
     }
     if phase != Phase::Initial && stable != current {
-        pass.hold(&stable, pass.stable_pods());
+        let gives = f.breaks(Mutant::StableGivesWay) && phase == Phase::Updating;
+        pass.hold(&stable, pass.stable_pods().saturating_sub(if gives { f.available(&current) } else { 0 }));
     }
     if phase == Phase::Initial {
         return;

@@ -1,5 +1,6 @@
 //! Phase, message and conditions: what a person, `kubectl wait` and an Application read (2.13).
 
+use super::Mutant;
 use super::facts::pods;
 use super::pass::{Pass, Phase};
 use super::routing::live_of;
@@ -23,9 +24,14 @@ pub(super) fn conclude(pass: &mut Pass<'_>, late: Option<&str>, steps: usize) {
         _ => (phase, message),
     };
     let f = pass.f;
-    pass.next.observed_generation = Some(f.rollout.meta.generation);
+    let ahead = i64::from(f.breaks(Mutant::AheadOfItself));
+    pass.next.observed_generation = Some(f.rollout.meta.generation + ahead);
     pass.next.phase = Some(phase.to_owned());
     pass.next.message = (!message.is_empty()).then(|| message.clone());
+    if f.breaks(Mutant::NeverRests) {
+        pass.next.message = Some(f.now.to_string());
+    }
+    assert!(!f.breaks(Mutant::BreaksOff), "broken on purpose");
 
     let all = f.spec.replicas;
     let total: u32 = f.sets.values().map(|s| pods(s.available)).sum();

@@ -3,6 +3,7 @@
 //! The clock is a high-water mark of available pods, so that a crash loop between none and one is no progress (D1). What
 //! stands in the way is read from the pods: only what the revision itself caused aborts it by itself.
 
+use super::Mutant;
 use super::pass::{Pass, Phase};
 use super::spec::DeadlineAbort;
 use crate::api::Condition;
@@ -83,7 +84,8 @@ impl Pass<'_> {
         let available = self.f.available(&hash);
         let mut progress = self.next.progress.clone().filter(|p| p.hash == hash).unwrap_or_default();
         let seen = i32::try_from(available).unwrap_or(i32::MAX);
-        if progress.hash.is_empty() || seen > progress.available.unwrap_or(0) {
+        let moved = self.f.breaks(Mutant::DeadlineRestarts) && Some(seen) != progress.available;
+        if progress.hash.is_empty() || seen > progress.available.unwrap_or(0) || moved {
             progress.hash.clone_from(&hash);
             progress.available = Some(seen);
             progress.at = Some(now);

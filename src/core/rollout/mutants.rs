@@ -38,11 +38,35 @@ pub enum Mutant {
     HalvesPauses,
     /// W10: an update is complete before its full weight is live.
     CompletesUnseen,
+    /// W4: a canary that lost its pods keeps its share.
+    KeepsLostShare,
+    /// B4: a promote starts the pause of a blue-green anew.
+    PromoteRestartsPause,
+    /// D1: pods that come and go put the deadline off.
+    DeadlineRestarts,
+    /// TR8: a weight that was asked for once is not looked at again.
+    TrustsItsRecord,
+    /// A4: after an abort a delay of zero lets the canary go.
+    ZeroAbortDelayLetsGo,
+    /// V1, V4: a Service moves to a revision before one of its pods is ready.
+    SelectsUnready,
+    /// A12: a new template forgets which revision is stable.
+    ForgetsStable,
+    /// A12: a generation counts as observed before it was seen.
+    AheadOfItself,
+    /// L7: a decision breaks off.
+    BreaksOff,
+    /// L8: status has something new in every pass.
+    NeverRests,
+    /// T5: one percent more than the step says.
+    RaisesTooFar,
+    /// T6: stable gives the canary room.
+    StableGivesWay,
 }
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 28] = [
         Self::RaisesUncapped,
         Self::LowersLate,
         Self::ScalesDownWhatCarries,
@@ -59,5 +83,17 @@ impl Mutant {
         Self::ZeroDelayKeeps,
         Self::HalvesPauses,
         Self::CompletesUnseen,
+        Self::KeepsLostShare,
+        Self::PromoteRestartsPause,
+        Self::DeadlineRestarts,
+        Self::TrustsItsRecord,
+        Self::ZeroAbortDelayLetsGo,
+        Self::SelectsUnready,
+        Self::ForgetsStable,
+        Self::AheadOfItself,
+        Self::BreaksOff,
+        Self::NeverRests,
+        Self::RaisesTooFar,
+        Self::StableGivesWay,
     ];
 }

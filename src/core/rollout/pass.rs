@@ -148,6 +148,9 @@ impl<'a> Pass<'a> {
             self.next.attempt = Some(1);
             self.next.abort = None;
             self.next.aborted_at = None;
+            if self.f.breaks(Mutant::ForgetsStable) {
+                self.next.stable_rs = None;
+            }
             self.start_over(length, stable);
             self.begin_duration();
             if stable {

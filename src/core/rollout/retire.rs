@@ -30,8 +30,12 @@ impl Pass<'_> {
     /// Lets those go that have no role: `unused` are the revisions that users do not reach.
     pub(super) fn let_go(&mut self, unused: Vec<String>, terms: Terms) {
         let (stable, current) = (self.stable(), self.f.current().to_owned());
+        let after_abort = match terms.after_abort {
+            AfterAbort::Keep if self.f.breaks(Mutant::ZeroAbortDelayLetsGo) => AfterAbort::ScaleDownAfter(Span::ZERO),
+            as_it_says => as_it_says,
+        };
         if self.phase() == Phase::Aborted
-            && let AfterAbort::ScaleDownAfter(delay) = terms.after_abort
+            && let AfterAbort::ScaleDownAfter(delay) = after_abort
             && unused.contains(&current)
         {
             self.retire(&current, delay);

@@ -49,6 +49,7 @@ fn wished_weight(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>) -> 
     let f = pass.f;
     let now = routing.weight;
     let carries_current = routing.carried.as_deref() == Some(f.current());
+    let lost = routing.canary_ends.ready_of(f.current()) == 0 && !f.breaks(Mutant::KeepsLostShare);
     if let Some(canary) = wish.dynamic.filter(|_| dynamic::goes_back(pass, routing)) {
         return dynamic::way_back(pass, canary, routing);
     }
@@ -59,7 +60,7 @@ fn wished_weight(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>) -> 
             now
         }
         Phase::Initial | Phase::Aborted => Weight::ZERO,
-        _ if routing.leaving || !carries_current || routing.canary_ends.ready_of(f.current()) == 0 => Weight::ZERO,
+        _ if routing.leaving || !carries_current || lost => Weight::ZERO,
         Phase::Settled => {
             // The end of a promotion: stable's share moves to the new pods before the canary's share goes.
             let stable = pass.stable();
@@ -70,7 +71,7 @@ fn wished_weight(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>) -> 
             if moved && routing.serving.as_deref() == Some(stable.as_str()) { Weight::ZERO } else { now }
         }
         Phase::Updating => {
-            if is_lost(pass, wish, routing) {
+            if is_lost(pass, wish, routing) && !f.breaks(Mutant::KeepsLostShare) {
                 return Weight::ZERO;
             }
             let wanted = wish.weight;
@@ -94,8 +95,11 @@ fn wished_weight(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>) -> 
             if wanted > MOST_UNHEARD && !by_bound && !routing.is_without_stable() && !all_heard(pass) {
                 return now;
             }
-            let cap = raise_cap(available, wish.pods);
-            wanted.min(cap).max(now)
+            let raised = wanted.min(raise_cap(available, wish.pods)).max(now);
+            if f.breaks(Mutant::RaisesTooFar) {
+                return Weight::new(i64::from(raised.percent()) + 1).unwrap_or(raised);
+            }
+            raised
         }
     }
 }
@@ -132,6 +136,7 @@ pub(super) fn direct(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>,
         Phase::Initial => stable_target.clone(),
         _ if reached && !second_lever && !f.breaks(Mutant::MovesServiceWithShare) => routing.carried.clone(),
         Phase::Aborted if f.breaks(Mutant::ServiceStaysOnCanary) => routing.carried.clone(),
+        Phase::Updating if f.breaks(Mutant::SelectsUnready) => Some(f.current().to_owned()),
         Phase::Updating if f.available(f.current()) > 0 || routing.carried.as_deref() == Some(f.current()) => {
             Some(f.current().to_owned())
         }
@@ -226,10 +231,13 @@ fn problem(pass: &Pass<'_>, routing: &Routing<'_>, weight: Weight) -> Option<Str
 /// The root with a share that is not lower than before, and the routes around it; leaf first.
 pub(super) fn raise(pass: &mut Pass<'_>, routing: &Routing<'_>, weight: Weight) {
     let f = pass.f;
-    if routing.leaving || (routing.row.is_none() && routing.stable_ends.ready.is_empty()) {
+    // Before anybody answers there is nothing to route to; what routed before goes on to route.
+    if routing.leaving || (routing.row.is_none() && routing.is_without_stable() && weight == Weight::ZERO) {
         return;
     }
-    if weight >= routing.weight {
+    let asked = f.seen.traffic.as_ref().and_then(|t| t.want.as_ref()?.canary);
+    let trusts = f.breaks(Mutant::TrustsItsRecord) && asked == Some(weight.percent());
+    if weight >= routing.weight && !trusts {
         let why = if routing.row.is_none() { Why::RouteSetUp } else { Why::RaiseWeight };
         match routing.root.write(routing.row, weight, &f.whose, why) {
             Ok(effect) => pass.effects.extend(effect),

@@ -13,10 +13,13 @@ pub(super) fn weight_at(canary: &Canary, index: usize) -> Weight {
     weights.next().unwrap_or(Weight::ZERO)
 }
 
-/// The pods that the steps ask for at `index`, where `all` are wanted (T1, T3, T5).
+/// The pods that the steps ask for at `index`, where `all` are wanted (T1, T3, T5; without a router C2, C9).
 pub(super) fn canary_pods(canary: &Canary, index: usize, all: u32) -> u32 {
     if index >= canary.steps.len() {
         return all;
+    }
+    if canary.traffic.is_none() {
+        return basic_split(all, weight_at(canary, index), canary.max_surge.of(all, Rounding::Up) > 0).canary;
     }
     let mut scale = None;
     for step in &canary.steps[..=index] {

@@ -133,7 +133,8 @@ impl Schedule {
 
     /// The end is settled by what was wished last, whatever happened when.
     fn has_one_end(&self) -> bool {
-        !self.lines.iter().any(|(_, action)| action.is_about_a_moment())
+        // Which revision is the first depends on when the first process looks.
+        !self.from_nothing && !self.lines.iter().any(|(_, action)| action.is_about_a_moment())
     }
 
     /// `mutant`: the rule that the process breaks.

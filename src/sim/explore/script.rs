@@ -133,7 +133,7 @@ impl Action {
             Self::Strike(_, for_good) => *for_good,
             // What was settled by then is kept, and the rest is not: a size is one of stable's, or of all (S5); without the stable
             // revision an update has nothing to wait for.
-            Self::Scale(_) | Self::DeleteSet(Which::Stable) => true,
+            Self::Scale(_) | Self::DeleteSet(_) => true,
             Self::Metric(_) | Self::Silent(_, true) => true,
             _ => false,
         }

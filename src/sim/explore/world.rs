@@ -193,7 +193,7 @@ pub(super) fn steps(random: &mut Random, routed: bool, analysed: bool) -> Value 
             pause(random)
         } else if kind <= 90 && routed {
             match random.between(0, 2) {
-                0 => json!({"setCanaryScale": {"replicas": random.between(0, 4)}}),
+                0 => json!({"setCanaryScale": {"replicas": random.between(1, 4)}}),
                 1 => json!({"setCanaryScale": {"weight": random.between(1, 120)}}),
                 _ => json!({"setCanaryScale": {"matchTrafficWeight": true}}),
             }
