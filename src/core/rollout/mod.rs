@@ -23,6 +23,7 @@ mod floor;
 mod frozen;
 mod guard;
 mod mutants;
+mod named;
 mod observed;
 mod pass;
 mod pods;
