@@ -7,10 +7,11 @@
 use super::Mutant;
 use super::deletion;
 use super::guard;
+use super::named::{Services, check_selectors, missing_service};
 use super::pass::{Pass, Phase};
 use super::restart::Missing;
 use super::retire::Terms;
-use super::routing::{Routing, Services, check_selectors, missing_service, serves_only};
+use super::routing::{Routing, serves_only};
 use super::runs::Place;
 use super::shares::{self, Wish, point};
 use super::spec::{BlueGreen, Promotion, Threshold};

@@ -15,6 +15,7 @@ mod conditions;
 mod deadline;
 mod decide;
 mod deletion;
+mod dump;
 mod duration;
 mod dynamic;
 mod edits;
@@ -23,6 +24,7 @@ mod floor;
 mod frozen;
 mod guard;
 mod mutants;
+mod named;
 mod observed;
 mod pass;
 mod pods;
@@ -45,6 +47,7 @@ mod workload;
 
 pub use decide::decide;
 pub use deletion::FINALIZER;
+pub use dump::Dump;
 pub use mutants::Mutant;
 pub use observed::{Observed, Settings, concerns};
 

@@ -11,8 +11,8 @@ use jiff::SignedDuration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The snapshot of one Rollout. The snapshot is made by filling every list as its comment says; no list is filtered further
-/// by who fills it, since what belongs to a Rollout is part of the decision.
+/// The snapshot of one Rollout. It is made by filling every list from its namespace, or from the whole cluster where its
+/// comment says so, and narrowing it: what belongs to a Rollout is part of the decision.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
     /// Name of the Rollout, also when it is gone.
@@ -44,6 +44,22 @@ pub struct Observed {
     /// Effects of this key that the API server refused, and that were not carried out since.
     pub refused: Vec<RefusedEffect>,
     pub settings: Settings,
+}
+
+impl Observed {
+    /// Leaves in the lists what their comments say, of all that there is in the namespace.
+    #[must_use]
+    pub fn narrowed(mut self) -> Self {
+        let uid = self.rollout.as_ref().map(|r| r.meta.uid.clone()).unwrap_or_default();
+        let name = self.name.clone();
+        let owned = |meta: &Meta| meta.owner.as_ref().is_some_and(|owner| owner.uid == uid);
+        let labelled = |meta: &Meta| meta.labels.get(super::LABEL_ROLLOUT) == Some(&name);
+        self.replica_sets.retain(|s| owned(&s.meta) || s.meta.owner.is_none() && labelled(&s.meta));
+        self.endpoint_slices.retain(|s| labelled(&s.meta));
+        self.runs.retain(|r| owned(&r.meta));
+        self.others.retain(|r| r.meta.name != name);
+        self
+    }
 }
 
 /// What the installation decides.

@@ -211,6 +211,7 @@ impl<'a> Pass<'a> {
             goals,
             hash: f.hash.as_deref(),
             step: self.next.current_step_index.unwrap_or(0),
+            attempt: self.next.attempt.unwrap_or(1),
             updating: matches!(phase, Phase::Updating | Phase::Initial) || self.is_leaving(),
             aborted: phase == Phase::Aborted,
             has_stable: phase != Phase::Initial,

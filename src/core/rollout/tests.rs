@@ -6,6 +6,7 @@ use crate::sim::oracle::Oracle;
 use crate::sim::run::Run;
 use serde_json::{Value, json};
 
+mod dump;
 mod former;
 mod retire;
 mod roles;

@@ -172,6 +172,18 @@ fn a_new_revision_that_dies_after_the_switch_serves_nobody_until_it_is_back() {
     assert_eq!(shop.run.oracle.weights, [0, 100, 0, 100, 0], "{}", shop.story());
 }
 
+/// The analysis is not cut short by the way back: its verdict still counts.
+#[test]
+fn an_analysis_that_fails_while_users_are_back_aborts() {
+    let mut shop = opened(analysed());
+    shop.deploy(0, "web:2");
+    shop.strike(15, "web:2", true);
+    shop.run.at(16, |state| state.metric = Verdict::Failed);
+    shop.play(120);
+    assert_eq!((shop.phase().as_str(), shop.end().pods), ("Degraded", pods(["web:1"])), "{}", shop.story());
+    assert!(shop.end().message.contains("analysis after the promotion Failed"), "{}", shop.story());
+}
+
 /// N7, N2: a third revision, and the return to the first, while the second has everybody.
 #[test]
 fn a_newer_template_after_the_switch_takes_the_weights_back_first() {
