@@ -64,7 +64,7 @@ type Environment = Vec<(&'static str, &'static str)>;
 
 /// The parts that are a call of cargo, with their budgets on a warm machine in seconds.
 fn cargo_parts(options: &Options) -> Vec<(&'static str, u64, Arguments, Environment)> {
-    let (fuzz_seconds, explored_seconds) = if options.wide { ("60", "900") } else { ("15", "150") };
+    let (fuzz_seconds, explored_seconds) = if options.wide { ("60", "600") } else { ("15", "150") };
     vec![
         ("format", 10, vec!["fmt", "--all", "--check"], vec![]),
         ("lints", 110, lints(), vec![]),
