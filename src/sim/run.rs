@@ -199,6 +199,7 @@ impl Run {
     /// Does everything that is due now. Returns when something is due next.
     fn settle(&mut self) -> Option<Timestamp> {
         loop {
+            self.order.at(self.now());
             let model_next = self.model();
             let awake = self.process.as_ref().is_some_and(|p| p.held.is_empty() && !p.watches.is_broken());
             self.oracle.look(&self.shared.state(), awake);
@@ -356,6 +357,9 @@ impl Run {
 
     fn passed(&mut self, key: &Key, passed: Passed, now: Timestamp) {
         let Some(process) = &mut self.process else { return };
+        if self.order.trace.is_some() {
+            self.order.say(&format!("pass {key}: {:?}", passed.next));
+        }
         let (queue, lane) = (&mut process.queue, passed.lane);
         match passed.next {
             Next::Rest(wake) => queue.rest(key, lane, wake),

@@ -289,7 +289,8 @@ fn direct(pass: &mut Pass<'_>, strategy: &BlueGreen, active: Option<&str>, switc
     let target = match pass.phase() {
         // Of a stable revision whose ReplicaSet is gone nobody can answer.
         Phase::Initial => Some(hash.clone()).filter(|hash| !stable.is_empty() && f.available(hash) > 0),
-        Phase::Updating if switch => Some(hash.clone()),
+        // Pods that all went while stable's are still there: users go back until they are all there again.
+        Phase::Updating if switch && (f.available(&hash) > 0 || f.available(&stable) == 0) => Some(hash.clone()),
         _ => {
             // With nobody of stable's to answer, those who answer now go on to.
             let ready = &f.endpoints(&strategy.active_service.name).ready;

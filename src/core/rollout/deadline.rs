@@ -71,9 +71,10 @@ impl Pass<'_> {
     fn late_before(&self) -> Option<String> {
         let seen = self.f.seen;
         let late = |c: &Condition| c.kind == "Progressing" && c.reason == REASON;
-        let same = seen.current_pod_hash == self.f.hash && seen.conditions.iter().any(late);
-        let message = seen.message.as_deref().filter(|_| same)?;
-        Some(message.strip_prefix(EXCEEDED).unwrap_or(message).to_owned())
+        let message = seen.message.as_deref().filter(|_| seen.current_pod_hash == self.f.hash)?;
+        // A refused template has a message of its own, an abort a reason of its own.
+        let known = message.starts_with(EXCEEDED) || seen.conditions.iter().any(late);
+        known.then(|| message.strip_prefix(EXCEEDED).unwrap_or(message).to_owned())
     }
 
     /// Keeps the high-water mark, and returns the text of an exceeded deadline. `wanted`: pods that the current revision

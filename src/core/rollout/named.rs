@@ -94,7 +94,7 @@ fn weighted_service<'a>(f: &Facts<'a>, name: &str, services: Services<'_>) -> Re
     }
     check_selectors(f, &rows)?;
     let child = |service: &ServiceName| Child { service: service.name.clone(), port: port.clone() };
-    let root = Root { name: name.to_owned(), stable: child(stable), canary: child(new) };
+    let root = Root { name: name.to_owned(), stable: child(stable), canary: child(new), stable_is_empty: false };
     let bases = layers::base_routes(name, &f.whose, &f.observed.ingress_routes, &f.observed.ingresses);
     Ok(Named { root, like: None, bases, weighted: false })
 }
@@ -137,7 +137,7 @@ fn shadowed_ingress<'a>(f: &Facts<'a>, name: &str, services: Services<'_>) -> Re
     let like = f.service(&shadowed.backend.service);
     let child = |service: &ServiceName| Child { service: service.name.clone(), port: shadowed.backend.port.clone() };
     // A user's own Service of this name may be the child of somebody's TraefikService: the root is named after the Rollout.
-    let root = Root { name: f.whose.rollout.clone(), stable: child(stable), canary: child(new) };
+    let root = Root { name: f.whose.rollout.clone(), stable: child(stable), canary: child(new), stable_is_empty: false };
     Ok(Named { root, like, bases: shadowed.routes, weighted: true })
 }
 

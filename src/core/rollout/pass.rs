@@ -336,7 +336,8 @@ impl<'a> Pass<'a> {
         }
         // What was rolled back to has another template than spec.
         let accepted = self.f.pending.is_none() && self.f.rollback.is_none();
-        if accepted && (size > 0 || self.phase() == Phase::Initial) {
+        // With no pods wanted too: it keeps the template that a later revision may go back to.
+        if accepted && (size > 0 || matches!(self.phase(), Phase::Initial | Phase::Settled)) {
             self.make_current(&hash, size, revision);
         }
     }

@@ -99,19 +99,21 @@ impl<'a> Routing<'a> {
             Child { service: service.clone(), port: port.unwrap_or_default() }
         };
         let (stable, canary) = (child(objects.stable_service.as_ref()?), child(objects.canary_service.as_ref()?));
-        let mut routing = Self::of(f, Root { name, stable, canary }, bound);
+        let mut routing = Self::of(f, Root { name, stable, canary, stable_is_empty: false }, bound);
         routing.leaving = true;
         Some(routing)
     }
 
-    fn of(f: &Facts<'a>, root: Root, bound: Span) -> Self {
+    fn of(f: &Facts<'a>, mut root: Root, bound: Span) -> Self {
+        let stable_ends = f.endpoints(&root.stable.service);
+        root.stable_is_empty = stable_ends.ready.is_empty();
         let row = f.observed.traefik_services.iter().find(|t| t.meta.name == root.name).map(AsRef::as_ref);
         Self {
             weight: row.map_or(Weight::ZERO, |row| root.weight_in(row)),
             row,
             carried: f.selected(&root.canary.service).map(str::to_owned),
             serving: f.selected(&root.stable.service).map(str::to_owned),
-            stable_ends: f.endpoints(&root.stable.service),
+            stable_ends,
             canary_ends: f.endpoints(&root.canary.service),
             root,
             layers: Vec::new(),
@@ -130,13 +132,20 @@ impl<'a> Routing<'a> {
         self.stable_ends.ready.is_empty()
     }
 
+    /// Everybody is sent to the canary, and stable has nobody: Traefik does not load it.
+    fn is_left(&self) -> bool {
+        self.weight == Weight::FULL && self.is_without_stable()
+    }
+
     /// Whether the canary's pods are reached with a share: by the object, or by what was last seen live.
     pub(super) fn carries(&self, pass: &Pass<'_>, hash: &str) -> bool {
         let live = pass.next.traffic.as_ref().and_then(|t| t.live.as_ref());
         let live_canary = live.and_then(|l| l.canary).unwrap_or(0);
         let maybe = self.weight > Weight::ZERO || live_canary > 0 || !agreed(pass.next.traffic.as_ref());
         let by_canary = self.carried.as_deref() == Some(hash) && maybe;
-        let by_stable = self.serving.as_deref() == Some(hash);
+        // Before anything was seen live, Traefik may send requests to whoever was there first.
+        let unknown = live.is_none_or(|l| l.stable_hash.is_none()) && !agreed(pass.next.traffic.as_ref());
+        let by_stable = self.serving.as_deref() == Some(hash) || unknown;
         let seen = live.is_some_and(|l| {
             l.stable_hash.as_deref() == Some(hash) || (live_canary > 0 && l.canary_hash.as_deref() == Some(hash))
         });
@@ -193,8 +202,8 @@ impl<'a> Routing<'a> {
     /// The objects in the cluster are those that are wanted, and the pods behind them those that are meant.
     fn is_applied(&self, want: &TrafficShare) -> bool {
         let percent = self.weight.percent();
-        let stable =
-            want.stable_hash.as_deref().is_none_or(|h| self.serving.as_deref() == Some(h) && self.stable_ends.only(h));
+        let stable = self.is_left()
+            || want.stable_hash.as_deref().is_none_or(|h| self.serving.as_deref() == Some(h) && self.stable_ends.only(h));
         let canary = percent == 0
             || want
                 .canary_hash
@@ -208,7 +217,10 @@ impl<'a> Routing<'a> {
         let (stable, canary) = (child(&self.root.stable), child(&self.root.canary));
         let addresses =
             |ends: &Endpoints| Addresses { must: ends.ready.keys().cloned().collect(), may: ends.others.clone() };
-        let mut behind = BTreeMap::from([(stable.clone(), addresses(&self.stable_ends))]);
+        let mut behind = BTreeMap::new();
+        if !self.is_left() {
+            behind.insert(stable.clone(), addresses(&self.stable_ends));
+        }
         let percent = i64::from(self.weight.percent());
         if percent > 0 {
             behind.insert(canary.clone(), addresses(&self.canary_ends));

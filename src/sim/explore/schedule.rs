@@ -153,9 +153,7 @@ impl Schedule {
                 rest::compare(&mut run, self.calm(openings));
             }
         }
-        if traced {
-            outcome.trace = run.shared.state().writes.iter().map(ToString::to_string).collect();
-        }
+        outcome.trace = run.order.trace.take().unwrap_or_default();
         outcome.checks.clone_from(run.oracle.checks());
         outcome.broken = run.oracle.broken_by_id();
         outcome
