@@ -105,7 +105,7 @@ mod tests {
         object
     }
 
-    fn list(items: Value) -> Value {
+    fn list(items: &Value) -> Value {
         json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": items})
     }
 
@@ -144,9 +144,9 @@ mod tests {
             json!({"spec": {"replicas": 0, "selector": {"matchLabels": {"app": "web"}}, "template": template}});
         let cluster = cluster(BTreeMap::from([
             ("/apis/tidegate.dev/v1alpha1/namespaces/shop/rollouts/web", rollout.clone()),
-            ("/apis/tidegate.dev/v1alpha1/namespaces/shop/rollouts", list(json!([rollout]))),
-            ("/api/v1/namespaces/shop/services", list(json!([object("web-stable", &json!({}))]))),
-            ("/apis/networking.k8s.io/v1/namespaces/shop/ingresses", list(json!([object("in", &json!({}))]))),
+            ("/apis/tidegate.dev/v1alpha1/namespaces/shop/rollouts", list(&json!([rollout]))),
+            ("/api/v1/namespaces/shop/services", list(&json!([object("web-stable", &json!({}))]))),
+            ("/apis/networking.k8s.io/v1/namespaces/shop/ingresses", list(&json!([object("in", &json!({}))]))),
             ("/apis/apps/v1/namespaces/shop/deployments/app", object("app", &deployment)),
         ]))
         .await;

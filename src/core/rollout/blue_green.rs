@@ -50,7 +50,8 @@ impl<'p> Users<'p> {
 
     /// Some of them may still be served by this revision.
     fn may_be_at(&self, pass: &Pass<'_>, hash: &str) -> bool {
-        self.routing.map_or_else(|| self.are_sent_to(hash), |routing| routing.carries(pass, hash))
+        let sent = || self.are_sent_to(hash) && pass.f.spec.replicas > 0;
+        self.routing.map_or_else(sent, |routing| routing.carries(pass, hash))
     }
 }
 
@@ -71,8 +72,7 @@ pub(super) fn decide(pass: &mut Pass<'_>, strategy: &BlueGreen) {
     let users = Users::of(pass, strategy, routing.as_ref());
     if let Some(routing) = &routing {
         // A silent instance may serve others: before everybody is switched, each has its say.
-        let hear =
-            pass.phase() == Phase::Updating && is_cleared(pass) && may_switch(pass) && routing.weight == Weight::ZERO;
+        let hear = is_cleared(pass) && may_switch(pass) && routing.weight == Weight::ZERO;
         routing.verify(pass, hear);
         guard::watch(pass, wish(pass, strategy, true), routing);
     }
@@ -177,12 +177,16 @@ fn advance(pass: &mut Pass<'_>, strategy: &BlueGreen, users: &Users<'_>, promote
         }
         Phase::Settled | Phase::Aborted => false,
         Phase::Updating => {
-            if users.are_sent_to(&hash) {
-                after_switch(pass, strategy, users);
-                return pass.phase() == Phase::Updating;
+            if !users.are_sent_to(&hash) {
+                keep_post_run(pass);
+                let over = checkpoint(pass, strategy, users, promoted) && may_switch(pass);
+                // Where no pods are wanted nobody is there to be switched.
+                if !over || all > 0 {
+                    return over;
+                }
             }
-            keep_post_run(pass);
-            checkpoint(pass, strategy, users, promoted) && may_switch(pass)
+            after_switch(pass, strategy, users);
+            pass.phase() == Phase::Updating
         }
     }
 }
@@ -208,7 +212,8 @@ fn checkpoint(pass: &mut Pass<'_>, strategy: &BlueGreen, users: &Users<'_>, prom
         }
     }
     let f = pass.f;
-    let ready = f.available(f.current()) >= new_pods(pass, strategy, users) && f.sets.contains_key(f.current());
+    let wanted = new_pods(pass, strategy, users);
+    let ready = f.available(f.current()) >= wanted && (wanted == 0 || f.sets.contains_key(f.current()));
     let judged = match &strategy.pre_promotion {
         None => ready,
         // Not cancelled by later churn (Y5).
@@ -260,9 +265,8 @@ fn keep_post_run(pass: &mut Pass<'_>) {
 
 /// Users are sent to the new revision; it becomes stable when they were seen there and its analysis is good (B7).
 fn after_switch(pass: &mut Pass<'_>, strategy: &BlueGreen, users: &Users<'_>) {
-    let hash = pass.f.current().to_owned();
-    // Of nobody nobody is seen.
-    let seen = pass.f.spec.replicas == 0 || users.are_seen_at(pass, strategy, &hash);
+    let (hash, all) = (pass.f.current().to_owned(), pass.f.spec.replicas);
+    let seen = users.are_seen_at(pass, strategy, &hash) || all == 0;
     let before = pass.next.blue_green.as_ref().and_then(|b| b.post_promotion_analysis_run_status.clone());
     let good = match &strategy.post_promotion {
         Some(analysis) if pass.next.promote_full != Some(true) => {
@@ -277,7 +281,7 @@ fn after_switch(pass: &mut Pass<'_>, strategy: &BlueGreen, users: &Users<'_>) {
         _ => true,
     };
     if good && seen && pass.phase() == Phase::Updating {
-        pass.next.stable_proven = Some(true);
+        pass.next.stable_proven = Some(all > 0);
         pass.complete("Completed blue-green update", None);
     }
 }

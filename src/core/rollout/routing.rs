@@ -139,6 +139,10 @@ impl<'a> Routing<'a> {
 
     /// Whether the canary's pods are reached with a share: by the object, or by what was last seen live.
     pub(super) fn carries(&self, pass: &Pass<'_>, hash: &str) -> bool {
+        // With no pods wanted nobody is to be served by any.
+        if pass.f.spec.replicas == 0 {
+            return false;
+        }
         let live = pass.next.traffic.as_ref().and_then(|t| t.live.as_ref());
         let live_canary = live.and_then(|l| l.canary).unwrap_or(0);
         let maybe = self.weight > Weight::ZERO || live_canary > 0 || !agreed(pass.next.traffic.as_ref());

@@ -141,6 +141,11 @@ pub(super) fn direct(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>,
         Phase::Updating if f.available(f.current()) > 0 || routing.carried.as_deref() == Some(f.current()) => {
             Some(f.current().to_owned())
         }
+        // Of a stable without pods nobody could answer.
+        _ if f.available(&stable) == 0 && f.spec.replicas > 0 => {
+            let there = routing.carried.clone().filter(|hash| f.sets.contains_key(hash));
+            there.or_else(|| Some(stable.clone()))
+        }
         _ => Some(stable.clone()),
     };
 

@@ -3,7 +3,7 @@
 use super::super::run::Run;
 use super::super::shop::{End, replica_sets, rollout, text};
 use super::schedule::look_again;
-use super::world::{Strategy, World};
+use super::world::World;
 use crate::core::rollout::revisions::template_hash;
 use serde_json::Value;
 
@@ -96,7 +96,7 @@ fn at_stable(run: &mut Run, world: &World, end: &End, image: &str, replicas: u64
     };
     let elsewhere = end.services.iter().find(|(name, selected)| named(name) && *selected != image);
     run.oracle.check("T11", elsewhere.is_none(), || format!("at rest on {image}, and a Service selects {elsewhere:?}"));
-    if world.strategy == Strategy::Routed {
+    if world.strategy.is_routed() {
         let alone = end.weights == [("web-stable".to_owned(), 100)];
         run.oracle.check("T3", alone, || format!("at rest on {image}, and the weights are {:?}", end.weights));
     }

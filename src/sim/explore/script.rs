@@ -80,7 +80,7 @@ fn wish(random: &mut Random, world: &World, lines: &mut Vec<Line>) {
         13..=20 => Action::Deploy(FIRST.to_owned()),
         21..=24 => Action::Deploy("web:bad".to_owned()),
         25..=26 => Action::Deploy(format!("web:{REFUSED_IMAGE}")),
-        27..=31 if world.strategy != Strategy::BlueGreen => Action::Steps(steps(random, routed, false)),
+        27..=31 if world.strategy.is_canary() => Action::Steps(steps(random, routed, false)),
         27..=40 => Action::Scale(random.between(i64::from(random.clone().chance(80)), 6)),
         41..=52 => Action::Command("promote", "step"),
         53..=60 => Action::Command("promote", "full"),

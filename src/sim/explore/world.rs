@@ -20,7 +20,21 @@ pub(super) enum Strategy {
     Routed,
     /// A canary by numbers of pods, with or without Services.
     Basic,
+    /// By the active Service's selector.
     BlueGreen,
+    /// By weights of a TraefikService.
+    RoutedBlueGreen,
+}
+
+impl Strategy {
+    /// Users come through a TraefikService.
+    pub(super) fn is_routed(self) -> bool {
+        matches!(self, Self::Routed | Self::RoutedBlueGreen)
+    }
+
+    pub(super) fn is_canary(self) -> bool {
+        matches!(self, Self::Routed | Self::Basic)
+    }
 }
 
 /// Everything about a world that is drawn.
@@ -34,13 +48,20 @@ pub struct World {
 
 impl World {
     pub(super) fn draw(random: &mut Random) -> Self {
-        let strategy =
-            *random.pick(&[Strategy::Routed, Strategy::Routed, Strategy::Routed, Strategy::Basic, Strategy::BlueGreen]);
+        let strategy = *random.pick(&[
+            Strategy::Routed,
+            Strategy::Routed,
+            Strategy::Routed,
+            Strategy::Basic,
+            Strategy::BlueGreen,
+            Strategy::RoutedBlueGreen,
+        ]);
         let analysed = random.chance(25);
         let body = match strategy {
             Strategy::Routed => json!({"canary": routed(random, analysed)}),
             Strategy::Basic => json!({"canary": basic(random, analysed)}),
             Strategy::BlueGreen => json!({"blueGreen": blue_green(random, analysed)}),
+            Strategy::RoutedBlueGreen => json!({"blueGreen": routed_blue_green(random, analysed)}),
         };
         let mut spec = json!({
             "replicas": random.between(1, 5),
@@ -86,9 +107,10 @@ impl World {
 
     fn lay(&self, state: &mut State) {
         state.node.start_up = self.start_up;
-        let backend = match self.strategy {
-            Strategy::Routed => json!({"kind": "TraefikService", "name": "web"}),
-            Strategy::Basic | Strategy::BlueGreen => json!({"name": "web-stable", "port": 80}),
+        let backend = if self.strategy.is_routed() {
+            json!({"kind": "TraefikService", "name": "web"})
+        } else {
+            json!({"name": "web-stable", "port": 80})
         };
         for service in ["web-stable", "web-canary"] {
             put(state, &name(ResourceType::SERVICE, service), "v1", "Service", service_of_git());
@@ -175,6 +197,16 @@ fn blue_green(random: &mut Random, analysed: bool) -> Value {
     if analysed {
         let place = random.pick(&["prePromotionAnalysis", "postPromotionAnalysis"]);
         strategy[*place] = analysis();
+    }
+    strategy
+}
+
+fn routed_blue_green(random: &mut Random, analysed: bool) -> Value {
+    let mut strategy = blue_green(random, analysed);
+    strategy["previewService"] = json!("web-canary");
+    strategy["trafficRouting"] = json!({"traefik": {"weightedTraefikServiceName": "web"}});
+    if random.chance(30) {
+        strategy["scaleDownDelaySeconds"] = json!(0);
     }
     strategy
 }

@@ -214,6 +214,47 @@ fn a_quick_return_switches_at_once() {
     assert_eq!(shop.run.oracle.weights, [0, 100, 0, 100, 0], "{}", shop.story());
 }
 
+/// Found by the explorer. Both forms of the switch.
+#[test]
+fn an_update_that_is_scaled_to_nothing_ends_without_a_switch_and_is_there_when_scaled_out() {
+    for more in [json!({}), json!({"trafficRouting": null})] {
+        let mut shop = opened(more);
+        shop.deploy(0, "web:bad");
+        shop.edit(20, |o| o["spec"]["replicas"] = json!(0));
+        shop.play(120);
+        let end = shop.end();
+        assert_eq!((end.phase.as_str(), end.pods.len()), ("Healthy", 0), "{}", shop.story());
+        shop.deploy(0, "web:2");
+        shop.edit(30, |o| o["spec"]["replicas"] = json!(PODS));
+        shop.play(120);
+        assert_eq!((shop.phase().as_str(), shop.end().pods), ("Healthy", pods(["web:2"])), "{}", shop.story());
+    }
+}
+
+/// A person's word is waited for with no pods too.
+#[test]
+fn an_update_that_is_scaled_to_nothing_waits_for_its_promotion() {
+    let mut shop = opened(json!({"autoPromotionEnabled": false}));
+    shop.deploy(0, "web:2");
+    shop.edit(20, |o| o["spec"]["replicas"] = json!(0));
+    shop.edit(60, |o| o["spec"]["replicas"] = json!(PODS));
+    shop.play(120);
+    assert_eq!((shop.phase().as_str(), shop.weight()), ("Paused", 0), "{}", shop.story());
+    assert_eq!(selected(&shop), both("web:1", "web:2"), "{}", shop.story());
+}
+
+/// T12, found by the explorer.
+#[test]
+fn the_preview_service_stays_with_pods_that_answer_while_stable_has_none() {
+    let mut shop = opened(json!({"autoPromotionEnabled": false}));
+    shop.strike(0, "web:1", true);
+    shop.deploy(5, "web:2");
+    shop.deploy(25, "web:bad");
+    shop.play(20);
+    assert_eq!(selected(&shop).1, "web:2", "{}", shop.story());
+    shop.play(100);
+}
+
 /// B6, O2: an invalid spec freezes the switch and nothing else.
 #[test]
 fn an_abort_after_the_switch_works_while_the_spec_is_invalid() {
