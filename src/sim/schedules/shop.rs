@@ -27,11 +27,12 @@ impl Shop {
         for (kind, milliseconds) in lags {
             run = run.with_lag(kind, SignedDuration::from_millis(*milliseconds));
         }
-        let strategy = json!({"canary": {
-            "stableService": "web-stable", "canaryService": "web-canary", "steps": steps,
+        let mut canary = json!({
+            "stableService": "web-stable", "canaryService": "web-canary",
             "trafficRouting": {"traefik": {"weightedTraefikServiceName": "web"}},
-        }});
-        Self::laid(run, PODS, &strategy)
+        });
+        canary["steps"] = steps;
+        Self::laid(run, PODS, &json!({"canary": canary}))
     }
 
     /// With a strategy of one's own.

@@ -103,6 +103,7 @@ fn back_to_the_first(window: u32, strategy: Value) -> Shop {
 fn scaled(strategy: Value) {
     let mut shop = opened(1, strategy);
     let before = duration(&shop);
+    ended(&shop, "Promoted", 0);
     shop.edit(0, |o| o["spec"]["replicas"] = json!(3));
     shop.play(60);
     assert_eq!(duration(&shop), before);

@@ -3,6 +3,8 @@
 //!
 //! Sizes are those that were asked for, by image: `("web:1", 3)` is three pods of stable.
 
+#![expect(clippy::needless_pass_by_value, reason = "a strategy is written where it is used")]
+
 mod analysis;
 mod blue_green;
 mod canary;
