@@ -490,7 +490,8 @@ impl<'a> Seen<'a> {
         let status = &object["status"];
         let root = state.server.get(&name(ResourceType::TRAEFIK_SERVICE, "web"));
         let children = root.and_then(|r| r["spec"]["weighted"]["services"].as_array());
-        let weights: Vec<i64> = children.into_iter().flatten().map(|c| c["weight"].as_i64().unwrap_or(1)).collect();
+        let weight_of = |c: &Value| c["weight"].as_i64().unwrap_or(1);
+        let of_canary = children.into_iter().flatten().filter(|c| c["name"] == "web-canary").map(weight_of).sum();
         let selects = |service: &str| {
             let service = state.server.get(&name(ResourceType::SERVICE, service));
             service.and_then(|s| s["spec"]["selector"][LABEL_HASH].as_str())
@@ -503,8 +504,8 @@ impl<'a> Seen<'a> {
             current: status["currentPodHash"].as_str(),
             canary_selects: selects("web-canary"),
             active_selects: selects("web-stable"),
-            weight: root.map(|_| weights.get(1).copied().unwrap_or(0)),
-            sum: weights.iter().sum(),
+            weight: root.map(|_| of_canary),
+            sum: children.into_iter().flatten().map(weight_of).sum(),
         }
     }
 

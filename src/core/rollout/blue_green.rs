@@ -82,6 +82,9 @@ pub(super) fn decide(pass: &mut Pass<'_>, strategy: &BlueGreen) {
         Phase::Initial | Phase::Settled => f.spec.replicas,
     };
     let late = pass.watch_progress(wanted);
+    if let Some(routing) = &routing {
+        guard::watch_stable(pass, routing);
+    }
     let switch = advance(pass, strategy, &users, promoted);
     let mut weight = Weight::ZERO;
     match &routing {
@@ -297,10 +300,10 @@ fn direct(pass: &mut Pass<'_>, strategy: &BlueGreen, active: Option<&str>, switc
         Phase::Updating if switch && (f.available(&hash) > 0 || f.available(&stable) == 0) => Some(hash.clone()),
         _ => {
             // With nobody of stable's to answer, those who answer now go on to.
-            let ready = &f.endpoints(&strategy.active_service.name).ready;
+            let deserted = f.endpoints(&strategy.active_service.name).is_deserted();
             let waits = pass.phase() == Phase::Aborted && f.available(&hash) < f.spec.replicas;
             let able =
-                (f.available(&stable) > 0 || ready.is_empty()) && !(waits && f.breaks(Mutant::AbortWaitsForNewPods));
+                (f.available(&stable) > 0 || deserted) && !(waits && f.breaks(Mutant::AbortWaitsForNewPods));
             if able { Some(stable.clone()) } else { active.map(str::to_owned) }
         }
     };

@@ -34,6 +34,9 @@ pub(super) fn decide(pass: &mut Pass<'_>, canary: &Canary) {
     }
     let wanted = current_pods(pass, canary);
     let late = pass.watch_progress(wanted);
+    if let Some(routing) = &routing {
+        guard::watch_stable(pass, routing);
+    }
     background(pass, canary);
     advance(pass, canary, routing.as_ref(), promoted);
     let weight = routing.as_ref().map(|routing| {

@@ -42,6 +42,8 @@ pub(super) struct Situation<'a> {
     pub has_stable: bool,
     /// The spec can be read and was seen before.
     pub settled_spec: bool,
+    /// The spec is refused: steps stand still until it is mended.
+    pub frozen: bool,
     pub goals: Goals<'a>,
     pub now: Timestamp,
     pub restarted_at: Option<Timestamp>,
@@ -205,6 +207,7 @@ fn judge(
         Order::Retry => Ok("the revision starts again from its first step".to_owned()),
         _ if situation.aborted => Err("the revision is aborted; retry it first".to_owned()),
         _ if !situation.updating => Err("nothing is being rolled out".to_owned()),
+        Order::PromoteStep if situation.frozen => Err("the spec is not accepted; mend it, and ask again".to_owned()),
         Order::PromoteFull => Ok("all that is left is skipped".to_owned()),
         _ => Ok("the current step ends".to_owned()),
     }
@@ -269,6 +272,7 @@ mod tests {
             aborted,
             has_stable,
             settled_spec,
+            frozen: false,
             goals,
             now,
             restarted_at: None,
@@ -350,6 +354,14 @@ mod tests {
         let unseen = Situation { settled_spec: false, ..updating() };
         assert!(taken(&[("promote", "true")], &mut next, unseen).orders.is_empty());
         assert_eq!(taken(&[("abort", "x")], &mut next, unseen).orders.len(), 1);
+    }
+
+    #[test]
+    fn a_promote_of_a_step_is_refused_while_the_spec_is() {
+        let mut next = RolloutStatus::default();
+        let frozen = Situation { frozen: true, ..updating() };
+        assert!(taken(&[("promote", "step")], &mut next, frozen).orders.is_empty());
+        assert_eq!(taken(&[("abort", "x")], &mut next, frozen).orders.len(), 1);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use crate::core::scalar::{Span, Weight};
 
 /// Times that the canary may lose its pods in one step.
 const LOSSES: i32 = 3;
+/// A stable that has been without pods for so long does not come back by itself: a node that went is replaced by then.
+const STABLE_GONE: Span = Span::from_secs(300);
 /// How long it may have less than half of its pods (reliability: a node that drains is over by then).
 const HALF_LOST: Span = Span::from_secs(10);
 
@@ -33,6 +35,24 @@ pub(super) fn watch(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>) 
     if losses >= LOSSES {
         pass.abort("Guard", format!("the canary lost its ready pods {losses} times in one step"));
     }
+}
+
+/// Keeps since when stable has no pod that answers.
+pub(super) fn watch_stable(pass: &mut Pass<'_>, routing: &Routing<'_>) {
+    let now = pass.f.now;
+    let Some(progress) = &mut pass.next.progress else { return };
+    progress.stable_lost_at = routing.is_without_stable().then(|| progress.stable_lost_at.unwrap_or(now));
+    if let Some(lost) = progress.stable_lost_at {
+        pass.wake_at(STABLE_GONE.after(lost));
+    }
+}
+
+/// Stable has had no pod for so long that nothing is to be hoped for. Traefik drops a weighted service with an empty child, so that
+/// no weight below 100 is ever seen live, and there is nobody whose share a weight could take: steps go on without it, or a stable
+/// that is broken for good could not be replaced.
+pub(super) fn stable_is_gone(pass: &Pass<'_>, routing: &Routing<'_>) -> bool {
+    let lost = pass.next.progress.as_ref().and_then(|p| p.stable_lost_at);
+    routing.is_without_stable() && lost.is_some_and(|lost| STABLE_GONE.after(lost) <= pass.f.now)
 }
 
 /// The new revision has no pod that answers, or for some time less than half of those that it shall have.

@@ -215,6 +215,7 @@ impl<'a> Pass<'a> {
             updating: matches!(phase, Phase::Updating | Phase::Initial) || self.is_leaving(),
             aborted: phase == Phase::Aborted,
             has_stable: phase != Phase::Initial,
+            frozen: self.frozen,
             settled_spec: f.seen.observed_generation == Some(f.rollout.meta.generation)
                 || f.breaks(Mutant::PromotesUnseen),
         };

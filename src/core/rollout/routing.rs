@@ -125,9 +125,7 @@ impl<'a> Routing<'a> {
         }
     }
 
-    /// Stable has no pod that answers. Traefik drops a weighted service with an empty child, so that no weight below 100 is ever
-    /// seen live, and there is nobody whose share a weight could take: steps go on without it, or a stable that is broken for good
-    /// could not be replaced.
+    /// Stable has no pod that answers.
     pub(super) fn is_without_stable(&self) -> bool {
         self.stable_ends.ready.is_empty()
     }
@@ -233,7 +231,8 @@ impl<'a> Routing<'a> {
             root: names::traefik_service(namespace, &self.root.name),
             children: vec![(stable, 100 - percent), (canary, percent)],
             addresses: behind,
-            routers: self.layers.iter().flat_map(|l| l.routers.clone()).collect(),
+            // What leads to stable alone is not loaded either.
+            routers: self.layers.iter().filter(|_| !self.is_left()).flat_map(|l| l.routers.clone()).collect(),
             since: None,
         }
     }

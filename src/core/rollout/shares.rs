@@ -3,7 +3,7 @@
 use super::Mutant;
 use super::dynamic;
 use super::edits;
-use super::guard::is_lost;
+use super::guard::{is_lost, stable_is_gone};
 use super::named::Services;
 use super::pass::{Pass, Phase};
 use super::routing::{Routing, agreed, all_heard, live_of, same_share};
@@ -93,7 +93,7 @@ fn wished_weight(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>) -> 
             }
             // Above half, every instance must have been heard just now: a silent one may serve another share.
             let by_bound = pass.next.traffic.as_ref().is_some_and(|t| t.rung.as_deref() == Some("bound"));
-            if wanted > MOST_UNHEARD && !by_bound && !routing.is_without_stable() && !all_heard(pass) {
+            if wanted > MOST_UNHEARD && !by_bound && !stable_is_gone(pass, routing) && !all_heard(pass) {
                 return now;
             }
             let raised = wanted.min(raise_cap(available, wish.pods)).max(now);
@@ -118,13 +118,15 @@ pub(super) fn direct(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>,
         let lost = !stable.is_empty() && f.available(f.current()) > 0;
         wish.services.stable().filter(|s| s.ours || lost).and(f.hash.clone())
     } else {
-        let ready = f.available(&stable) > 0 || routing.stable_ends.ready.is_empty();
+        let ready = f.available(&stable) > 0 || routing.stable_ends.is_deserted();
         if ready { Some(stable.clone()) } else { routing.serving.clone() }
     };
 
     // The canary's Service never changes revision while it has a share, as far as is known (T11).
     let known = pass.next.traffic.is_none() || agreed(pass.next.traffic.as_ref());
-    let reached = routing.weight > Weight::ZERO || live_canary > 0 || (!known && routing.row.is_some());
+    // An object that lists an empty stable is not loaded: nobody is reached through it, and no weight of it is ever known.
+    let loaded = routing.row.is_some() && !routing.is_without_stable();
+    let reached = routing.weight > Weight::ZERO || live_canary > 0 || (!known && loaded);
     let refused = refused_root(pass, routing, weight).is_some();
     let overdue = pass
         .next

@@ -2,7 +2,7 @@
 
 use super::Mutant;
 use super::canary::{index, wish};
-use super::guard::is_lost;
+use super::guard::{is_lost, stable_is_gone};
 use super::pass::{Pass, Phase};
 use super::routing::{Routing, agreed, live_of};
 use super::runs::Place;
@@ -101,7 +101,7 @@ fn step_is_done(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'
     let scaled = enough(canary.threshold, f.available(&hash), pods);
     match &canary.steps[at] {
         Step::SetWeight(weight) => {
-            let unseen = routing.is_none_or(Routing::is_without_stable) || f.spec.replicas == 0;
+            let unseen = routing.is_none_or(|routing| stable_is_gone(pass, routing)) || f.spec.replicas == 0;
             scaled && (unseen || is_live(pass, *weight, &hash))
         }
         Step::SetCanaryScale(_) => scaled,
@@ -115,7 +115,7 @@ fn step_is_done(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'
             let mut since = started;
             if let Some(routing) = routing.filter(|_| weight > Weight::ZERO && f.spec.replicas > 0) {
                 // What was live may be an old record: a process that died before it noted the loss comes back to it.
-                let live = routing.is_without_stable() || is_live(pass, weight, &hash);
+                let live = stable_is_gone(pass, routing) || is_live(pass, weight, &hash);
                 if is_lost(pass, wish(pass, canary), routing) || !live {
                     return false;
                 }

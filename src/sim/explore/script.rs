@@ -131,9 +131,9 @@ impl Action {
             Self::Command(name, _) => *name != "pause",
             Self::Deploy(image) => image.ends_with("bad") || image.ends_with(REFUSED_IMAGE),
             Self::Strike(_, for_good) => *for_good,
-            // What was settled by then is kept, and the rest is not: a size is one of stable's, or of all (S5); without the stable
-            // revision an update has nothing to wait for.
-            Self::Scale(_) | Self::DeleteSet(_) => true,
+            // What was settled by then is kept, and the rest is not: a size is one of stable's, or of all (S5); new steps are
+            // taken or skipped; without the stable revision an update has nothing to wait for.
+            Self::Scale(_) | Self::Steps(_) | Self::DeleteSet(_) => true,
             Self::Metric(_) | Self::Silent(_, true) => true,
             _ => false,
         }
