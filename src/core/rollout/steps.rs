@@ -94,6 +94,14 @@ fn end_step(pass: &mut Pass<'_>, to: usize, how: &str) {
     pass.notice(false, "RolloutStepCompleted", format!("Rollout step {from} completed: {how}"));
 }
 
+/// Without a router the share is that of the pods: none are too many, and stable's are made (T7).
+fn is_split(pass: &Pass<'_>, canary: &Canary, weight: Weight) -> bool {
+    let f = pass.f;
+    let split = sizes::split(canary, weight, f.spec.replicas);
+    let stable = pass.stable();
+    f.size(f.current()) <= split.canary && (f.size(&stable) == split.stable || !f.sets.contains_key(&stable))
+}
+
 fn step_is_done(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'_>>, at: usize) -> bool {
     let f = pass.f;
     let hash = f.current().to_owned();
@@ -101,8 +109,13 @@ fn step_is_done(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'
     let scaled = enough(canary.threshold, f.available(&hash), pods);
     match &canary.steps[at] {
         Step::SetWeight(weight) => {
-            let unseen = routing.is_none_or(|routing| stable_is_gone(pass, routing)) || f.spec.replicas == 0;
-            scaled && (unseen || is_live(pass, *weight, &hash))
+            let reached = match routing {
+                None => is_split(pass, canary, *weight),
+                Some(routing) => {
+                    f.spec.replicas == 0 || stable_is_gone(pass, routing) || is_live(pass, *weight, &hash)
+                }
+            };
+            scaled && reached
         }
         Step::SetCanaryScale(_) => scaled,
         Step::Pause(duration) => {
