@@ -76,6 +76,8 @@ impl<A: Api> Executor<A> {
                 message: "refused by a fault plan".to_owned(),
                 causes: Vec::new(),
             })),
+            Some(Action::Conflict) => Err(WriteError::Conflict("a newer version, by a fault plan".to_owned())),
+            Some(Action::Unavailable) => Err(WriteError::Unavailable("away by a fault plan".to_owned())),
             Some(Action::Delay(time)) => {
                 self.faults.wait(time).await;
                 call().await

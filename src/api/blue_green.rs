@@ -7,9 +7,11 @@ use serde_json::Value;
 wire! {
     /// The new revision runs beside the old one until all requests are switched at once.
     pub struct BlueGreenStrategy {
-        /// Service whose pods are those that serve users.
+        /// Service whose pods are those that serve users; with trafficRouting those of the stable revision, which the switch leaves as
+        /// it is. With `ingress` one is made when it is not named.
         pub active_service: Option<String>,
-        /// Service whose pods are those of the newest revision.
+        /// Service whose pods are those of the newest revision. With trafficRouting there has to be one; with `ingress` it is made when
+        /// it is not named.
         pub preview_service: Option<String>,
         /// Switches by a 0/100 write of a routing object instead of the active Service's selector.
         pub traffic_routing: Option<TrafficRouting>,

@@ -136,6 +136,9 @@ wire! {
         /// Since when it has lost them.
         #[schemars(schema_with = "schema::time")]
         pub lost_at: Option<Timestamp>,
+        /// Since when no pod of stable answers.
+        #[schemars(schema_with = "schema::time")]
+        pub stable_lost_at: Option<Timestamp>,
     }
 
     /// What is asked of the router and what it serves.

@@ -129,8 +129,8 @@ impl History {
 pub struct Explain {
     #[command(flatten)]
     named: Named,
-    /// All that a decision would be made from. Not supported yet
-    #[arg(long, hide = true)]
+    /// Prints all that a decision is made from instead, as JSON
+    #[arg(long)]
     dump: bool,
     /// Another form; wide is the same as none here
     #[arg(short, long, value_enum)]
@@ -139,13 +139,11 @@ pub struct Explain {
 
 impl Explain {
     pub(super) async fn run(self, before: Target) -> Result<(), Failure> {
-        if self.dump {
-            return Err(Failure::Usage(
-                "explain --dump is not supported yet; read the object instead: kubectl get rollout NAME -o yaml"
-                    .to_owned(),
-            ));
-        }
         let (cluster, name) = self.named.open(before).await?;
+        if self.dump {
+            let dump = cluster.dump(&name, now()).await?;
+            return print(self.output.or(Some(Output::Json)), &[], &dump);
+        }
         let wait = Wait::of(&cluster.observe(&name).await?, now());
         print(self.output, &wait.lines(now()), &wait)
     }

@@ -59,9 +59,9 @@ enum Verb {
     Pause(pause::Pause),
     /// Ends what `pause` began.
     Resume(pause::Resume),
-    /// Replaces all pods. The controller refuses it for now.
+    /// Replaces all pods.
     Restart(command::Restart),
-    /// Goes back to a former revision while spec stays. The controller refuses it for now.
+    /// Goes back to a former revision while spec stays.
     Rollback(command::Rollback),
     /// Puts the template of a former revision back into spec; refused where a repository owns it.
     Undo(set::Undo),

@@ -66,7 +66,8 @@ impl Tenure {
         self.until.store(u64::try_from(ms).unwrap_or(u64::MAX), Ordering::Release);
     }
 
-    fn end(&self) {
+    /// No more writes.
+    pub(crate) fn end(&self) {
         self.until.store(0, Ordering::Release);
     }
 }

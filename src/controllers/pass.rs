@@ -70,6 +70,9 @@ impl<A: Api, D: Desk> Controller<A, D> {
         let next = match self.carry_out(tenure, key, lane_now, &plan, now).await {
             Ok(()) => Next::Rest(plan.wake),
             Err(WriteError::Killed) => Next::Killed,
+            // Somebody wrote in between, and the watch is about to tell what: no failure that waits longer each time, or an abort
+            // that comes with the next event would wait along.
+            Err(error @ WriteError::Conflict(_)) => Next::Behind(error.to_string()),
             Err(error) => Next::Again(error.to_string()),
         };
         Passed { next, lane: plan.lane() }

@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 const FIRST_BACKOFF_MS: i64 = 200;
 /// Longest time that a change of its object is held back after a key failed twice: a key whose own writes wake it must not spin.
 const LONGEST_HOLD_MS: i64 = 1_000;
+/// Longest wait after failures of what is urgent.
+const LONGEST_URGENT_BACKOFF_MS: i64 = 2_000;
 /// Longest wait after failures: as long as a person who mended the cause likes to wait.
 const LONGEST_BACKOFF_MS: i64 = 60_000;
 
@@ -108,6 +110,10 @@ impl Queue {
     pub fn back_off(&mut self, key: &Key, lane: Lane, now: Timestamp) {
         let failures = self.keys.get(key).map_or(0, |s| s.failures).saturating_add(1);
         let wait = self.backoff(failures);
+        let wait = match lane {
+            Lane::Urgent => wait.min(SignedDuration::from_millis(LONGEST_URGENT_BACKOFF_MS)),
+            Lane::Normal => wait,
+        };
         let hold = now + wait.min(SignedDuration::from_millis(LONGEST_HOLD_MS));
         self.ended(key, lane, Some(now + wait), |state| {
             state.failures = failures;

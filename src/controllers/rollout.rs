@@ -22,34 +22,26 @@ impl Kind for Rollout {
         let (caches, namespace) = (&world.caches, key.namespace.as_str());
         let rollout = caches.rollouts.synced()?.get(namespace, &key.name);
         let uid = rollout.as_ref().map(|r| r.meta.uid.clone()).unwrap_or_default();
-        let mut others = caches.rollouts.list(namespace);
-        others.retain(|r| r.meta.name != key.name);
-        let mut replica_sets = caches.replica_sets.synced()?.list(namespace);
-        replica_sets.retain(|s| match &s.meta.owner {
-            Some(owner) => owner.uid == uid,
-            None => s.meta.labels.get(crate::core::rollout::LABEL_ROLLOUT) == Some(&key.name),
-        });
-        let mut endpoint_slices = caches.endpoint_slices.synced()?.list(namespace);
-        endpoint_slices.retain(|s| s.meta.labels.get(crate::core::rollout::LABEL_ROLLOUT) == Some(&key.name));
         Ok(Observed {
             name: key.name.clone(),
-            replica_sets,
+            replica_sets: caches.replica_sets.synced()?.list(namespace),
             services: caches.services.synced()?.list(namespace),
             // Only what a gone Rollout left behind is looked for there; it is looked for again when they are listed.
             deployments: caches.deployments.list(namespace),
-            endpoint_slices,
+            endpoint_slices: caches.endpoint_slices.synced()?.list(namespace),
             traefik_services: caches.traefik_services.synced()?.list(namespace),
             ingress_routes: caches.ingress_routes.synced()?.all(),
             ingresses: caches.ingresses.synced()?.all(),
             templates: caches.analysis_templates.synced()?.list(namespace),
             cluster_templates: caches.cluster_analysis_templates.synced()?.all(),
             runs: caches.analysis_runs.synced()?.owned_by(namespace, &uid),
-            others,
+            others: caches.rollouts.list(namespace),
             answers: world.answers.of(key),
             refused: world.refused.of(key),
             settings: world.settings.clone(),
             rollout,
-        })
+        }
+        .narrowed())
     }
 
     fn decide(observed: &Observed, now: Timestamp) -> Plan {

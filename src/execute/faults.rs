@@ -5,8 +5,8 @@
 //!  {"kind": "Application", "why": "revert", "action": "delay-ms:500"}]
 //! ```
 //!
-//! `kind` is that of the key that writes; `why` one of [`crate::core::plan::Why`], or `status`; `nth` counts from 1 (the
-//! default) over the writes of that kind and reason in this process. With `namespace` only the writes of keys in it are
+//! `kind` is that of the key that writes; `why` one of [`crate::core::plan::Why`], `status`, or `any`; `nth` counts from 1
+//! (the default) over the writes of that kind and reason in this process. With `namespace` only the writes of keys in it are
 //! counted, so that on a cluster with more on it the point is still one known write. A plan is inert without its file.
 
 use crate::cluster::{WriteError, Written};
@@ -14,7 +14,11 @@ use crate::core::object::Key;
 use serde::Deserialize;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
+
+/// In the place of a reason: every write counts.
+pub const ANY: &str = "any";
 
 /// What happens at a fault point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -28,6 +32,10 @@ pub enum Action {
     LoseAnswer,
     /// The write is not sent and counts as refused.
     Refuse,
+    /// The write is not sent, and counts as one that came too late for the version that it was decided on.
+    Conflict,
+    /// The write is not sent: the API server is away.
+    Unavailable,
     /// The write is sent late.
     Delay(Duration),
 }
@@ -41,11 +49,13 @@ impl TryFrom<String> for Action {
             "kill-after" => Self::KillAfter,
             "lose-answer" => Self::LoseAnswer,
             "refuse" => Self::Refuse,
+            "conflict" => Self::Conflict,
+            "unavailable" => Self::Unavailable,
             other => {
                 let ms = other.strip_prefix("delay-ms:").and_then(|ms| ms.parse().ok());
                 Self::Delay(Duration::from_millis(ms.ok_or_else(|| {
                     format!(
-                        "action: {other}: unknown; write kill-before, kill-after, lose-answer, refuse or delay-ms:N"
+                        "action: {other}: unknown; write kill-before, kill-after, lose-answer, refuse, conflict, unavailable or delay-ms:N"
                     )
                 })?))
             }
@@ -73,7 +83,7 @@ fn first() -> u32 {
 impl Fault {
     fn is_about(&self, key: &Key, why: &str) -> bool {
         let here = self.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace);
-        here && self.kind == key.resource.kind && self.why == why
+        here && self.kind == key.resource.kind && (self.why == why || self.why == ANY)
     }
 }
 
@@ -94,6 +104,8 @@ pub struct Faults {
     kill: Kill,
     /// How many writes each line of the plan is about, so far.
     counts: Mutex<Vec<u32>>,
+    /// How long the write that is held back now is to wait, in a simulation.
+    held: Mutex<Option<Duration>>,
 }
 
 /// A fault plan that cannot be used.
@@ -108,7 +120,7 @@ pub enum FaultPlanError {
 impl Faults {
     pub fn new(plan: Vec<Fault>, kill: Kill) -> Self {
         let counts = Mutex::new(vec![0; plan.len()]);
-        Self { plan, kill, counts }
+        Self { plan, kill, counts, held: Mutex::default() }
     }
 
     /// Reads the plan of a real process.
@@ -151,11 +163,27 @@ impl Faults {
         }
     }
 
-    /// A simulation has its own time and delays by itself.
+    /// Holds a write back. A simulation has its own time: there the pass pauses once, and goes on when it is polled again.
     pub(super) async fn wait(&self, time: Duration) {
-        if self.kill == Kill::Process {
-            tokio::time::sleep(time).await;
+        match self.kill {
+            Kill::Process => tokio::time::sleep(time).await,
+            Kill::Simulated => {
+                let mut paused = false;
+                std::future::poll_fn(|_| {
+                    if std::mem::replace(&mut paused, true) {
+                        return Poll::Ready(());
+                    }
+                    *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(time);
+                    Poll::Pending
+                })
+                .await;
+            }
         }
+    }
+
+    /// How long the pass that just paused is to wait.
+    pub fn take_held(&self) -> Option<Duration> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

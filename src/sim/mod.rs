@@ -4,12 +4,18 @@
 //! the seam is simulated, and the simulated API server is itself compared with a real one by random sequences of writes.
 
 pub mod api;
+pub mod conformance;
 mod deployment;
+pub mod explore;
 mod fields;
 pub mod node;
 pub mod oracle;
+pub mod order;
+mod recent;
 pub mod run;
 #[cfg(test)]
 mod schedules;
 pub mod server;
+mod shop;
 pub mod traefik;
+mod watches;

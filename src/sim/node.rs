@@ -30,8 +30,18 @@ pub struct Node {
     pub bad_image: &'static str,
     /// A disruption budget refuses every eviction.
     pub budget: bool,
+    /// How many pods of an image get ready at most; no bound where none is given.
+    gates: BTreeMap<String, usize>,
     pods: BTreeMap<ObjectRef, Vec<Pod>>,
     addresses: u32,
+    /// Addresses of pods that something else than a size took away.
+    lost: BTreeSet<String>,
+    /// Counts what happened to pods: while it stands still they are as they were.
+    pub changes: u64,
+    /// The server's version and the time up to which nothing is left to be done.
+    settled: Option<(u64, Option<Timestamp>)>,
+    /// Objects that were gone when the ownerless were collected last.
+    collected: u64,
 }
 
 impl Default for Node {
@@ -40,36 +50,72 @@ impl Default for Node {
             start_up: SignedDuration::from_secs(1),
             bad_image: "bad",
             budget: false,
+            gates: BTreeMap::new(),
             pods: BTreeMap::new(),
             addresses: 0,
+            lost: BTreeSet::new(),
+            changes: 0,
+            settled: None,
+            collected: 0,
         }
     }
 }
 
+/// The kinds that the node acts on.
+const SEEN: [&str; 4] = ["ReplicaSet", "Service", "EndpointSlice", "Deployment"];
+
 impl Node {
     /// Does what is due at `now`. Returns when something is due next.
     pub fn step(&mut self, server: &mut Server, now: Timestamp) -> Option<Timestamp> {
-        collect_ownerless(server, now);
-        super::deployment::follow(server, now);
-        self.scale(server, now);
-        self.age(server, now);
-        self.report(server, now);
-        // Once more, for what became available just now.
-        super::deployment::follow(server, now);
-        self.scale(server, now);
-        self.follow_with_slices(server, now);
-        self.next_due(server, now)
+        if self.collected != server.gone() {
+            collect_ownerless(server, now);
+            self.collected = server.gone();
+        }
+        loop {
+            let version = server.version_of(&SEEN);
+            if let Some((seen, due)) = self.settled
+                && seen == version
+                && due.is_none_or(|due| due > now)
+            {
+                return due;
+            }
+            collect_ownerless(server, now);
+            super::deployment::follow(server, now);
+            self.scale(server, now);
+            self.age(server, now);
+            self.report(server, now);
+            // Once more, for what became available just now.
+            super::deployment::follow(server, now);
+            self.scale(server, now);
+            self.follow_with_slices(server, now);
+            let due = self.next_due(server, now);
+            self.settled = (server.version_of(&SEEN) == version).then_some((version, due));
+        }
     }
 
     /// Kills the pods of a ReplicaSet. New ones take their place; with `for_good` they never get ready.
     pub fn strike(&mut self, replica_set: &ObjectRef, for_good: bool) {
         let Some(pods) = self.pods.get_mut(replica_set) else { return };
+        self.lost.extend(pods.iter().map(|p| p.address.clone()));
         if !for_good {
             pods.clear();
         }
         for pod in pods {
             (pod.ready_since, pod.broken) = (None, true);
         }
+        self.changes += 1;
+        self.settled = None;
+    }
+
+    /// From now on at most so many pods of the image get ready; those that are, stay it.
+    pub fn gate(&mut self, image: &str, most: usize) {
+        self.gates.insert(image.to_owned(), most);
+        self.settled = None;
+    }
+
+    /// Whether a pod with this address was taken away by something else than the size of its ReplicaSet.
+    pub(super) fn was_lost(&self, address: &str) -> bool {
+        self.lost.contains(address)
     }
 
     /// Every pod with its ReplicaSet.
@@ -91,31 +137,42 @@ impl Node {
         json_patch::patch(&mut object, patch)
             .map_err(|error| Refused { code: 422, message: format!("{pod}: {error}") })?;
         found.metadata = object["metadata"].take();
+        self.changes += 1;
         Ok(())
     }
 
     /// Lets a pod go at once; its ReplicaSet makes another. Returns whether it was there.
     pub(super) fn evict(&mut self, pod: &ObjectRef) -> bool {
-        let mut found = false;
         for (_, pods) in self.pods.iter_mut().filter(|(set, _)| set.namespace == pod.namespace) {
-            let before = pods.len();
-            pods.retain(|p| p.name != pod.name);
-            found |= pods.len() < before;
+            let Some(at) = pods.iter().position(|p| p.name == pod.name) else { continue };
+            self.lost.insert(pods.remove(at).address);
+            self.changes += 1;
+            self.settled = None;
+            return true;
         }
-        found
+        false
     }
 
-    /// The address of every ready pod with its ReplicaSet.
-    pub(super) fn ready_addresses(&self) -> BTreeMap<String, ObjectRef> {
-        let ready = self.pods.iter().flat_map(|(set, pods)| {
-            pods.iter().filter(|p| p.ready_since.is_some()).map(move |p| (p.address.clone(), set.clone()))
-        });
-        ready.collect()
+    /// The address of every ready pod.
+    pub(super) fn ready_addresses(&self) -> BTreeSet<&str> {
+        let ready = self.pods.values().flatten().filter(|p| p.ready_since.is_some());
+        ready.map(|p| p.address.as_str()).collect()
+    }
+
+    /// Ready pods of each ReplicaSet.
+    pub(super) fn ready_by_set(&self) -> impl Iterator<Item = (&ObjectRef, usize)> {
+        self.pods.iter().map(|(set, pods)| (set, pods.iter().filter(|p| p.ready_since.is_some()).count()))
     }
 
     /// The address of every pod, ready or not.
     pub(super) fn addresses(&self) -> BTreeSet<&str> {
         self.pods.values().flatten().map(|p| p.address.as_str()).collect()
+    }
+
+    /// Ready pods of a ReplicaSet.
+    pub(super) fn ready(&self, replica_set: &ObjectRef) -> usize {
+        let pods = self.pods.get(replica_set).into_iter().flatten();
+        pods.filter(|p| p.ready_since.is_some()).count()
     }
 
     fn scale(&mut self, server: &Server, now: Timestamp) {
@@ -126,11 +183,14 @@ impl Node {
                 (target.clone(), (usize::try_from(size).unwrap_or(0), metadata))
             })
             .collect();
+        let before = self.pods.len();
         self.pods.retain(|target, _| wanted.contains_key(target));
+        self.changes += u64::from(self.pods.len() != before);
         for (target, (size, metadata)) in wanted {
             let pods = self.pods.entry(target.clone()).or_default();
             // As the real controller does: those that are not ready go first, then the youngest.
             pods.sort_by_key(|p| (p.ready_since.is_none(), p.born));
+            self.changes += u64::from(pods.len() != size);
             pods.truncate(size);
             while pods.len() < size {
                 self.addresses += 1;
@@ -146,11 +206,16 @@ impl Node {
     fn age(&mut self, server: &Server, now: Timestamp) {
         for (target, pods) in &mut self.pods {
             let image = server.get(target).map(|o| &o["spec"]["template"]["spec"]["containers"][0]["image"]);
-            let bad = image.and_then(Value::as_str).is_some_and(|image| image.contains(self.bad_image));
-            for pod in pods.iter_mut().filter(|p| p.ready_since.is_none() && !p.broken && !bad) {
-                if pod.born + self.start_up <= now {
-                    pod.ready_since = Some(now);
-                }
+            let image = image.and_then(Value::as_str).unwrap_or_default();
+            if image.contains(self.bad_image) {
+                continue;
+            }
+            let most = self.gates.get(image).copied().unwrap_or(usize::MAX);
+            let more = most.saturating_sub(pods.iter().filter(|p| p.ready_since.is_some()).count());
+            let due = |p: &&mut Pod| p.ready_since.is_none() && !p.broken && p.born + self.start_up <= now;
+            for pod in pods.iter_mut().filter(due).take(more) {
+                pod.ready_since = Some(now);
+                self.changes += 1;
             }
         }
     }
@@ -162,6 +227,14 @@ impl Node {
             let ready = pods.iter().filter(|p| p.ready_since.is_some()).count();
             let available = pods.iter().filter(|p| p.ready_since.is_some_and(|t| t + wait <= now)).count();
             let generation = object["metadata"]["generation"].clone();
+            let seen = &object["status"];
+            if seen["replicas"] == pods.len()
+                && seen["readyReplicas"] == ready
+                && seen["availableReplicas"] == available
+                && seen["observedGeneration"] == generation
+            {
+                continue;
+            }
             let status = json!({"replicas": pods.len(), "readyReplicas": ready, "availableReplicas": available,
                                 "observedGeneration": generation});
             let written = server.change(target, "replicaset-controller", |o| o["status"] = status);
@@ -169,8 +242,18 @@ impl Node {
         }
     }
 
-    /// The controller of EndpointSlices: one slice for each Service, with the Service's labels.
+    /// The controller of EndpointSlices: one slice for each Service, with the Service's labels, and none without.
     fn follow_with_slices(&self, server: &mut Server, now: Timestamp) {
+        let slices = server.iter().filter(|(target, _)| target.resource == ResourceType::ENDPOINT_SLICE);
+        let without = slices.filter(|(target, slice)| {
+            let service = slice["metadata"]["labels"]["kubernetes.io/service-name"].as_str().unwrap_or_default();
+            server.get(&ObjectRef::new(ResourceType::SERVICE, &*target.namespace, service)).is_none()
+        });
+        let without: Vec<ObjectRef> = without.map(|(target, _)| target.clone()).collect();
+        for slice in without {
+            let deleted = server.delete(&slice, None, now);
+            debug_assert!(deleted.is_ok(), "the slice was there a line ago");
+        }
         let services: Vec<(ObjectRef, Value)> = server
             .iter()
             .filter(|(target, _)| target.resource == ResourceType::SERVICE)
@@ -180,6 +263,14 @@ impl Node {
             let slice = self.slice(server, &service, &object);
             let target =
                 ObjectRef::new(ResourceType::ENDPOINT_SLICE, &*service.namespace, format!("{}-1", service.name));
+            let same = |live: &Value| {
+                live["metadata"]["labels"] == slice["metadata"]["labels"]
+                    && live["endpoints"] == slice["endpoints"]
+                    && live["ports"] == slice["ports"]
+            };
+            if server.get(&target).is_some_and(same) {
+                continue;
+            }
             let written = server.apply(&target, &slice, "endpointslice-controller", true, now);
             debug_assert!(written.is_ok(), "a forced apply without uid is never refused");
         }

@@ -9,6 +9,7 @@ use crate::core::object::ObjectRef;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Refused, with the code that a real server gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct Event {
     pub version: u64,
     pub target: ObjectRef,
     /// The object after the write; of a deletion its last state with the deletion's version.
-    pub object: Value,
+    pub object: Arc<Value>,
     pub gone: bool,
 }
 
@@ -36,15 +37,20 @@ const UNTRACKED: &str = "before-first-apply";
 /// All objects, and all that ever happened to them.
 #[derive(Debug, Clone, Default)]
 pub struct Server {
-    objects: BTreeMap<ObjectRef, Value>,
-    owners: BTreeMap<ObjectRef, Owners>,
+    objects: BTreeMap<ObjectRef, Arc<Value>>,
+    owners: BTreeMap<ObjectRef, Arc<Owners>>,
+    /// What was there before the first of `events`.
+    before: BTreeMap<ObjectRef, Arc<Value>>,
     /// Every event since the start, oldest first.
     pub events: Vec<Event>,
+    /// The version of the newest write of each kind.
+    newest: BTreeMap<String, u64>,
     version: u64,
     uids: u64,
+    gone: u64,
 }
 
-type Written = Result<Value, Refused>;
+type Written = Result<Arc<Value>, Refused>;
 
 impl Server {
     /// Puts an object into a free place.
@@ -91,7 +97,7 @@ impl Server {
         }
         let claim: BTreeSet<Path> =
             fields::claimed(target, object).into_iter().filter(|p| !is_status(target, p)).collect();
-        let mut owners = self.owners.get(target).cloned().unwrap_or_default();
+        let mut owners = self.owners_of(target);
         if owners.is_empty() {
             owners.insert(UNTRACKED.to_owned(), fields::claimed(target, live));
         }
@@ -102,7 +108,7 @@ impl Server {
                 return refuse(409, format!("{target}: {} is held by another manager", path.join(".")));
             }
         }
-        let mut next = live.clone();
+        let mut next = Value::clone(live);
         let former = owners.get(manager).cloned().unwrap_or_default();
         for path in former.difference(&claim) {
             let held_by_other = owners.iter().any(|(who, held)| who != manager && held.contains(path));
@@ -128,7 +134,7 @@ impl Server {
     /// 404 when the object is not there, 422 when a test or a path fails.
     pub fn edit(&mut self, target: &ObjectRef, patch: &json_patch::Patch, manager: &str) -> Written {
         let live = self.live(target)?;
-        let mut next = live.clone();
+        let mut next = Value::clone(&live);
         if let Err(error) = json_patch::patch(&mut next, patch) {
             return refuse(422, format!("{target}: {error}"));
         }
@@ -145,9 +151,9 @@ impl Server {
         if live["metadata"]["resourceVersion"] != version {
             return refuse(409, format!("{target} has been modified"));
         }
-        let mut next = live;
+        let mut next = Value::clone(&live);
         json_patch::merge(&mut next["status"], patch);
-        let owners = self.owners.get(target).cloned().unwrap_or_default();
+        let owners = self.owners_of(target);
         Ok(self.store(target, next, owners))
     }
 
@@ -160,7 +166,7 @@ impl Server {
         if version.is_some_and(|version| live["metadata"]["resourceVersion"] != version) {
             return refuse(409, format!("{target} has been modified"));
         }
-        let mut next = live.clone();
+        let mut next = Value::clone(&live);
         json_patch::merge(&mut next, patch);
         keep_status(target, &live, &mut next);
         Ok(self.rewrite(target, &live, next, manager))
@@ -172,7 +178,7 @@ impl Server {
     /// 404 when the object is not there.
     pub fn change(&mut self, target: &ObjectRef, manager: &str, change: impl FnOnce(&mut Value)) -> Written {
         let live = self.live(target)?;
-        let mut next = live.clone();
+        let mut next = Value::clone(&live);
         change(&mut next);
         Ok(self.rewrite(target, &live, next, manager))
     }
@@ -182,15 +188,16 @@ impl Server {
     /// # Errors
     /// 404 when the object is not there, 409 for another uid.
     pub fn delete(&mut self, target: &ObjectRef, uid: Option<&str>, now: Timestamp) -> Written {
-        let mut live = self.live(target)?;
+        let live = self.live(target)?;
         if uid.is_some_and(|uid| live["metadata"]["uid"] != uid) {
             return refuse(409, format!("{target} has another uid"));
         }
         if live["metadata"]["finalizers"].as_array().is_some_and(|f| !f.is_empty()) {
             if live["metadata"]["deletionTimestamp"].is_null() {
-                live["metadata"]["deletionTimestamp"] = json!(now.to_string());
-                let owners = self.owners.get(target).cloned().unwrap_or_default();
-                return Ok(self.store(target, live, owners));
+                let mut marked = Value::clone(&live);
+                marked["metadata"]["deletionTimestamp"] = json!(now.to_string());
+                let owners = self.owners_of(target);
+                return Ok(self.store(target, marked, owners));
             }
             return Ok(live);
         }
@@ -199,11 +206,48 @@ impl Server {
     }
 
     pub fn get(&self, target: &ObjectRef) -> Option<&Value> {
-        self.objects.get(target)
+        self.objects.get(target).map(AsRef::as_ref)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&ObjectRef, &Value)> {
-        self.objects.iter()
+        self.objects.iter().map(|(target, object)| (target, object.as_ref()))
+    }
+
+    /// The objects of a kind as they were before the event with this number.
+    pub fn as_of(&self, kind: &str, event: usize) -> BTreeMap<ObjectRef, Arc<Value>> {
+        let of_kind = |target: &ObjectRef| target.resource.kind == kind;
+        let mut objects: BTreeMap<_, _> = (self.before.iter())
+            .filter(|(target, _)| of_kind(target))
+            .map(|(target, object)| (target.clone(), object.clone()))
+            .collect();
+        for event in self.events.iter().take(event).filter(|e| of_kind(&e.target)) {
+            match event.gone {
+                true => _ = objects.remove(&event.target),
+                false => _ = objects.insert(event.target.clone(), event.object.clone()),
+            }
+        }
+        objects
+    }
+
+    /// Forgets how the present objects came to be, so that a copy is cheap.
+    pub fn forget_history(&mut self) {
+        self.events.clear();
+        self.before = self.objects.clone();
+    }
+
+    /// How many objects went since the start.
+    pub fn gone(&self) -> u64 {
+        self.gone
+    }
+
+    /// The object as it is shared with the events.
+    pub fn shared(&self, target: &ObjectRef) -> Option<Arc<Value>> {
+        self.objects.get(target).cloned()
+    }
+
+    /// The version of the newest write of these kinds.
+    pub fn version_of(&self, kinds: &[&str]) -> u64 {
+        kinds.iter().filter_map(|kind| self.newest.get(*kind)).copied().max().unwrap_or(0)
     }
 
     /// Who holds which fields, by name of the manager.
@@ -217,6 +261,10 @@ impl Server {
         self.version
     }
 
+    fn owners_of(&self, target: &ObjectRef) -> Owners {
+        self.owners.get(target).map(|owners| Owners::clone(owners)).unwrap_or_default()
+    }
+
     fn live(&self, target: &ObjectRef) -> Written {
         match self.objects.get(target) {
             Some(live) => Ok(live.clone()),
@@ -226,15 +274,15 @@ impl Server {
 
     /// Puts an object in the place of what was there. Fields that a plain write changes belong to the writer from then on, as
     /// the server notes them for updates.
-    fn rewrite(&mut self, target: &ObjectRef, old: &Value, mut new: Value, manager: &str) -> Value {
+    fn rewrite(&mut self, target: &ObjectRef, old: &Arc<Value>, mut new: Value, manager: &str) -> Arc<Value> {
         fields::drop_empty(target, &mut new);
-        if new == *old {
-            return new;
+        if new == **old {
+            return old.clone();
         }
         let claim = fields::claimed(target, &new);
         let changed: Vec<Path> =
             claim.iter().filter(|p| fields::get(old, p) != fields::get(&new, p)).cloned().collect();
-        let mut owners = self.owners.get(target).cloned().unwrap_or_default();
+        let mut owners = self.owners_of(target);
         // Where nobody holds anything (the last field that was applied is gone), plain writes are noted no more.
         let tracked = !owners.is_empty();
         for held in owners.values_mut() {
@@ -248,57 +296,70 @@ impl Server {
 
     /// Stores what differs. An equal object with equal owners is no write and gets no version, as on a real server; owners
     /// alone are one, as they are part of the object there.
-    fn store(&mut self, target: &ObjectRef, mut next: Value, mut owners: Owners) -> Value {
+    fn store(&mut self, target: &ObjectRef, mut next: Value, mut owners: Owners) -> Arc<Value> {
         fields::drop_empty(target, &mut next);
         owners.retain(|_, held| !held.is_empty());
         let old = self.objects.get(target);
-        if let Some(old) = old.filter(|old| content(old) == content(&next))
-            && self.owners.get(target) == Some(&owners)
+        if let Some(old) = old.filter(|old| is_same_content(old, &next))
+            && self.owners.get(target).is_some_and(|held| **held == owners)
         {
             return old.clone();
         }
         if let Some(old) = old.filter(|_| has_generation(target)) {
             let generation = old["metadata"]["generation"].as_i64().unwrap_or(1);
-            let same = |object: &Value| {
-                let mut o = object.clone();
-                let deleted = o["metadata"]["deletionTimestamp"].take();
-                o.as_object_mut().map(|o| (o.remove("metadata"), o.remove("status")));
-                (o, deleted)
-            };
-            next["metadata"]["generation"] = json!(generation + i64::from(same(old) != same(&next)));
+            let same = is_same_but(old, &next, &["metadata", "status"])
+                && old["metadata"]["deletionTimestamp"] == next["metadata"]["deletionTimestamp"];
+            next["metadata"]["generation"] = json!(generation + i64::from(!same));
         }
         let finished = !next["metadata"]["deletionTimestamp"].is_null() && next["metadata"]["finalizers"].is_null();
         if finished {
             // The write becomes the deletion; its answer has the version that was deleted.
             self.remove(target);
-            return next;
+            return Arc::new(next);
         }
-        self.version += 1;
+        self.count(target);
         next["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let next = Arc::new(next);
         self.events.push(Event { version: self.version, target: target.clone(), object: next.clone(), gone: false });
         self.objects.insert(target.clone(), next.clone());
-        self.owners.insert(target.clone(), owners);
+        self.owners.insert(target.clone(), Arc::new(owners));
         next
+    }
+
+    /// The next version, for a write of this object.
+    fn count(&mut self, target: &ObjectRef) {
+        self.version += 1;
+        match self.newest.get_mut(target.resource.kind.as_ref()) {
+            Some(newest) => *newest = self.version,
+            None => _ = self.newest.insert(target.resource.kind.to_string(), self.version),
+        }
     }
 
     fn remove(&mut self, target: &ObjectRef) {
         self.owners.remove(target);
-        if let Some(mut object) = self.objects.remove(target) {
-            self.version += 1;
+        if let Some(object) = self.objects.remove(target) {
+            self.count(target);
+            self.gone += 1;
+            let mut object = Value::clone(&object);
             object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-            self.events.push(Event { version: self.version, target: target.clone(), object, gone: true });
+            let (target, object) = (target.clone(), Arc::new(object));
+            self.events.push(Event { version: self.version, target, object, gone: true });
         }
     }
 }
 
-/// The object without what the server itself sets at each write.
-fn content(object: &Value) -> Value {
-    let mut object = object.clone();
-    if let Some(meta) = object["metadata"].as_object_mut() {
-        meta.remove("resourceVersion");
-        meta.remove("generation");
-    }
-    object
+/// Equal but for what the server itself sets at each write.
+fn is_same_content(one: &Value, other: &Value) -> bool {
+    is_same_but(one, other, &["metadata"])
+        && is_same_but(&one["metadata"], &other["metadata"], &["resourceVersion", "generation"])
+}
+
+/// Equal maps but for these keys.
+fn is_same_but(one: &Value, other: &Value, keys: &[&str]) -> bool {
+    let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return one == other };
+    let rest = |map: &serde_json::Map<String, Value>| map.keys().filter(|k| !keys.contains(&k.as_str())).count();
+    rest(one) == rest(other)
+        && one.iter().filter(|(k, _)| !keys.contains(&k.as_str())).all(|(k, v)| other.get(k) == Some(v))
 }
 
 /// Kinds whose status is a subresource, so that writes of the object leave it alone.

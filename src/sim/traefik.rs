@@ -10,15 +10,18 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const THROTTLE: SignedDuration = SignedDuration::from_secs(2);
 
 /// One instance of Traefik.
 #[derive(Debug, Clone, Default)]
 pub struct Traefik {
-    pub loaded: RoutesSeen,
-    failovers: BTreeMap<String, (String, String)>,
+    loaded: Arc<Configuration>,
     loaded_at: Option<Timestamp>,
+    loads: u64,
+    /// It goes on with what it has loaded.
+    pub stuck: bool,
     /// Down: it answers nobody, users neither.
     pub silent: bool,
 }
@@ -32,18 +35,35 @@ pub enum Answered {
 
 impl Traefik {
     /// Loads what is there, unless it must still wait. Returns when it may load next.
-    pub fn step(&mut self, server: &Server, now: Timestamp) -> Option<Timestamp> {
-        let (fresh, failovers) = configuration(server);
-        if fresh == self.loaded && failovers == self.failovers {
+    pub fn step(&mut self, there: &Arc<Configuration>, now: Timestamp) -> Option<Timestamp> {
+        if self.stuck || Arc::ptr_eq(there, &self.loaded) || **there == *self.loaded {
             return None;
         }
         match self.loaded_at.map(|t| t + THROTTLE).filter(|free| *free > now) {
             Some(free) => Some(free),
             None => {
-                (self.loaded, self.failovers, self.loaded_at) = (fresh, failovers, Some(now));
+                (self.loaded, self.loaded_at) = (there.clone(), Some(now));
+                self.loads += 1;
                 None
             }
         }
+    }
+
+    /// A number that changes with what it says.
+    pub fn changes(&self) -> u64 {
+        self.loads * 2 + u64::from(self.silent)
+    }
+
+    /// What it serves.
+    pub fn loaded(&self) -> &RoutesSeen {
+        &self.loaded.seen
+    }
+
+    /// The weight of a child of a weighted service, both by their names here without the provider's.
+    pub fn weight(&self, service: &str, child: &str) -> i64 {
+        let seen = self.loaded.seen.services.get(&qualified(service));
+        let children = seen.into_iter().flat_map(|s| &s.children);
+        children.filter(|(name, _)| name == child).map(|(_, weight)| *weight).sum()
     }
 
     /// When the present configuration was loaded.
@@ -56,7 +76,7 @@ impl Traefik {
         let word = format!("Method(`{method}`)");
         let takes =
             |router: &&RouterSeen| router.enabled && (!router.rule.contains("Method(") || router.rule.contains(&word));
-        let router = self.loaded.routers.values().filter(takes).max_by_key(|r| r.priority);
+        let router = self.loaded.seen.routers.values().filter(takes).max_by_key(|r| r.priority);
         let Some(router) = router else { return Answered::NotFound };
         let mut groups = Vec::new();
         self.spread(&router.service, 100.0, &mut groups);
@@ -65,10 +85,10 @@ impl Traefik {
 
     fn spread(&self, service: &str, share: f64, groups: &mut Vec<(f64, Vec<String>)>) {
         let service = qualified(service);
-        if let Some((main, _)) = self.failovers.get(&service) {
+        if let Some((main, _)) = self.loaded.failovers.get(&service) {
             return self.spread(main, share, groups);
         }
-        let Some(seen) = self.loaded.services.get(&service) else { return };
+        let Some(seen) = self.loaded.seen.services.get(&service) else { return };
         let total: i64 = seen.children.iter().map(|(_, weight)| weight).sum();
         if seen.children.is_empty() {
             groups.push((share, seen.servers.clone()));
@@ -84,17 +104,46 @@ fn qualified(service: &str) -> String {
     if service.contains('@') { service.to_owned() } else { format!("{service}@kubernetescrd") }
 }
 
+/// Main and fallback of each failover service.
 type Failovers = BTreeMap<String, (String, String)>;
 
+/// What Traefik makes of objects.
+#[derive(Debug, Default, PartialEq)]
+pub struct Configuration {
+    seen: RoutesSeen,
+    failovers: Failovers,
+}
+
+/// The configuration that the objects as they stand make, kept while they do.
+#[derive(Debug, Clone, Default)]
+pub struct Provider {
+    of: Option<u64>,
+    made: Arc<Configuration>,
+}
+
+impl Provider {
+    pub fn read(&mut self, server: &Server) -> &Arc<Configuration> {
+        let version = server.version_of(&["IngressRoute", "TraefikService", "EndpointSlice"]);
+        if self.of != Some(version) {
+            let made = configuration(server);
+            self.of = Some(version);
+            if made != *self.made {
+                self.made = Arc::new(made);
+            }
+        }
+        &self.made
+    }
+}
+
 /// What Traefik makes of the objects as they stand.
-fn configuration(server: &Server) -> (RoutesSeen, Failovers) {
+fn configuration(server: &Server) -> Configuration {
     let mut build = Build { server, seen: RoutesSeen::default(), failovers: BTreeMap::new() };
     for (target, object) in server.iter().filter(|(t, _)| t.resource == ResourceType::INGRESS_ROUTE) {
         for route in object["spec"]["routes"].as_array().into_iter().flatten() {
             build.router(target, route);
         }
     }
-    (build.seen, build.failovers)
+    Configuration { seen: build.seen, failovers: build.failovers }
 }
 
 struct Build<'a> {
@@ -195,10 +244,14 @@ mod tests {
         server
     }
 
+    fn made(server: &Server) -> Arc<Configuration> {
+        Arc::new(configuration(server))
+    }
+
     #[test]
     fn weights_are_served_as_shares() {
         let mut traefik = Traefik::default();
-        traefik.step(&world(), START);
+        traefik.step(&made(&world()), START);
         let expected =
             vec![(80.0, vec!["http://10.0.0.1:8080".to_owned()]), (20.0, vec!["http://10.0.0.2:8080".to_owned()])];
         assert_eq!(traefik.request("GET"), Answered::By(expected));
@@ -207,12 +260,12 @@ mod tests {
     #[test]
     fn one_empty_child_is_404_for_all_once_the_throttle_is_over() {
         let (mut server, mut traefik) = (world(), Traefik::default());
-        traefik.step(&server, START);
+        traefik.step(&made(&server), START);
         slice(&mut server, "canary", &[]);
-        let free = traefik.step(&server, START + SignedDuration::from_secs(1));
+        let free = traefik.step(&made(&server), START + SignedDuration::from_secs(1));
         assert_eq!(free, Some(START + THROTTLE), "throttled, the old configuration stays");
         assert!(matches!(traefik.request("GET"), Answered::By(_)));
-        traefik.step(&server, START + THROTTLE);
+        traefik.step(&made(&server), START + THROTTLE);
         assert_eq!(traefik.request("GET"), Answered::NotFound);
     }
 
@@ -222,7 +275,7 @@ mod tests {
         let net = json!({"match": "Host(`web`)", "priority": 10, "services": [{"name": "stable", "port": 80}]});
         put(&mut server, ResourceType::INGRESS_ROUTE, "net", json!({"spec": {"routes": [net]}}));
         slice(&mut server, "canary", &[]);
-        traefik.step(&server, START);
+        traefik.step(&made(&server), START);
         assert_eq!(traefik.request("GET"), Answered::By(vec![(100.0, vec!["http://10.0.0.1:8080".to_owned()])]));
     }
 }

@@ -23,6 +23,7 @@ pub mod manifests;
 pub mod node;
 pub mod process;
 pub mod programs;
+pub mod report;
 pub mod rust;
 pub mod say;
 pub mod template;

@@ -4,19 +4,14 @@
 //! left out is listed, and the exit code says so.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
-
-use serde::Serialize;
+use std::time::Instant;
 
 use crate::cache::{self, Cache};
 use crate::demo::{self, Foreign};
 use crate::failure::{Doing, Result};
+use crate::report::{Part, Report};
 use crate::{check, manifests, node, process, programs, say};
-
-/// Exit code of a run that passed as far as it went, without a cluster.
-const NOT_RUN: u8 = 3;
 
 /// What is run.
 #[derive(Debug, Default, Clone)]
@@ -31,32 +26,16 @@ pub struct Options {
 
 /// The suite's report of the run that knows our cluster only as another one.
 const AS_FOREIGN: &str = "target/verify/scenarios-as-another.json";
-
-/// One part, as the report has it.
-#[derive(Debug, Serialize)]
-struct Part {
-    name: &'static str,
-    passed: bool,
-    seconds: f64,
-    budget_seconds: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Report {
-    parts: Vec<Part>,
-    not_run: Vec<String>,
-    scenarios: Option<serde_json::Value>,
-    /// On our own cluster, known only as another one would be.
-    scenarios_as_another: Option<serde_json::Value>,
-}
+/// The explorer's report.
+const EXPLORATION: &str = "target/verify/exploration.json";
 
 /// Runs all parts. The exit code is 0 when all passed, 3 when a part could not be run and the others passed.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let folder = cache::checkout().join("target/verify");
     fs::create_dir_all(&folder).doing(|| format!("creating {}", folder.display()))?;
-    let mut report = Report { parts: Vec::new(), not_run: Vec::new(), scenarios: None, scenarios_as_another: None };
-    // An old run's scenarios are not this run's.
-    let reports = [folder.join("scenarios.json"), cache::checkout().join(AS_FOREIGN)];
+    let mut report = Report::default();
+    // What an old run reported is not this run's.
+    let reports = ["target/verify/scenarios.json", AS_FOREIGN, EXPLORATION].map(|path| cache::checkout().join(path));
     for old in &reports {
         let _ = fs::remove_file(old);
     }
@@ -73,14 +52,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             Err(failure) => report.not_run.push(format!("real cluster (all scenarios): {failure}")),
         },
     }
-    // The suite's own report, scenario by scenario; there is none where no scenario ran.
-    let [scenarios, as_another] =
+    // What the programs reported themselves; there is none of what did not run.
+    let [scenarios, as_another, exploration] =
         reports.map(|path| fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()));
-    (report.scenarios, report.scenarios_as_another) = (scenarios, as_another);
-    let path = folder.join("report.json");
-    let text = serde_json::to_string_pretty(&report).doing(|| "writing the report".to_owned())?;
-    fs::write(&path, text).doing(|| format!("writing {}", path.display()))?;
-    Ok(summary(&report, &path))
+    (report.scenarios, report.scenarios_as_another, report.exploration) = (scenarios, as_another, exploration);
+    report.write(&folder.join("report.json"))
 }
 
 type Arguments = Vec<&'static str>;
@@ -88,7 +64,7 @@ type Environment = Vec<(&'static str, &'static str)>;
 
 /// The parts that are a call of cargo, with their budgets on a warm machine in seconds.
 fn cargo_parts(options: &Options) -> Vec<(&'static str, u64, Arguments, Environment)> {
-    let fuzz_seconds = if options.wide { "60" } else { "15" };
+    let (fuzz_seconds, explored_seconds) = if options.wide { ("60", "600") } else { ("15", "150") };
     vec![
         ("format", 10, vec!["fmt", "--all", "--check"], vec![]),
         ("lints", 110, lints(), vec![]),
@@ -109,6 +85,16 @@ fn cargo_parts(options: &Options) -> Vec<(&'static str, u64, Arguments, Environm
             vec![("RUSTDOCFLAGS", "--deny warnings --allow rustdoc::private_intra_doc_links")],
         ),
         ("unit, property, simulation", 360, vec!["test", "--quiet", "--workspace", "--lib", "--bins"], vec![]),
+        (
+            "exploration",
+            300,
+            [
+                ["run", "--quiet", "--profile", "explore", "--package"].as_slice(),
+                &["explore", "--", "--seconds", explored_seconds, "--report", EXPLORATION],
+            ]
+            .concat(),
+            vec![],
+        ),
         (
             "fuzzing",
             60,
@@ -215,25 +201,4 @@ fn timed(name: &'static str, budget: u64, part: impl FnOnce() -> Result<bool>) -
     let took = start.elapsed();
     say::line(&format!("{name}: {} in {:.0} s", if passed { "passed" } else { "FAILED" }, took.as_secs_f64()));
     Part { name, passed, seconds: took.as_secs_f64(), budget_seconds: budget }
-}
-
-fn summary(report: &Report, path: &PathBuf) -> ExitCode {
-    println!("\n{:<30} {:>8} {:>10} {:>10}", "part", "", "seconds", "budget");
-    for part in &report.parts {
-        let over = Duration::from_secs_f64(part.seconds) > Duration::from_secs(part.budget_seconds);
-        let verdict = if part.passed { "passed" } else { "FAILED" };
-        let note = if over { "  over (a first run builds what later ones have)" } else { "" };
-        println!("{:<30} {verdict:>8} {:>10.0} {:>10}{note}", part.name, part.seconds, part.budget_seconds);
-    }
-    for line in &report.not_run {
-        println!("NOT RUN  {line}");
-    }
-    println!("report: {}", path.display());
-    let failed = report.parts.iter().filter(|p| !p.passed).count();
-    println!("{} passed, {failed} failed", report.parts.len() - failed);
-    match (failed, report.not_run.is_empty()) {
-        (0, true) => ExitCode::SUCCESS,
-        (0, false) => ExitCode::from(NOT_RUN),
-        _ => ExitCode::FAILURE,
-    }
 }

@@ -2,6 +2,7 @@
 
 use crate::cluster::{Cluster, Kind};
 use crate::wait;
+use serde_json::json;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -70,22 +71,30 @@ impl Install {
             arguments.join(" "),
             String::from_utf8_lossy(&output.stderr).trim()
         );
-        wait::until(
-            cluster,
-            (Kind::DEPLOYMENT, &self.namespace, &self.release),
-            Duration::from_secs(120),
-            "all pods of the controller updated and available",
-            |deployment| {
-                let status = &deployment["status"];
-                let wanted = &deployment["spec"]["replicas"];
-                (wait::observed(deployment)
-                    && status["updatedReplicas"] == *wanted
-                    && status["availableReplicas"] == *wanted
-                    && status["replicas"] == *wanted)
-                    .then_some(())
-            },
-        )
-        .await?;
-        Ok(())
+        rolled_out(cluster, &self.namespace, &self.release).await
     }
+
+    /// Replaces every pod of the shared release, as an upgrade to another image does.
+    ///
+    /// # Errors
+    /// When the API server refuses, or what the Deployment looked like in the end.
+    pub async fn replace_pods(cluster: &Cluster) -> anyhow::Result<()> {
+        let now = jiff::Timestamp::now().to_string();
+        let patch = json!({"spec": {"template": {"metadata": {"annotations": {"tidegate-e2e/replaced-at": now}}}}});
+        cluster.merge(Kind::DEPLOYMENT, NAMESPACE, RELEASE, &patch).await?;
+        rolled_out(cluster, NAMESPACE, RELEASE).await
+    }
+}
+
+/// Waits until all pods of a Deployment are those of its template, and available.
+async fn rolled_out(cluster: &Cluster, namespace: &str, name: &str) -> anyhow::Result<()> {
+    let what = "all pods of the controller updated and available";
+    wait::until(cluster, (Kind::DEPLOYMENT, namespace, name), Duration::from_secs(120), what, |deployment| {
+        let status = &deployment["status"];
+        let wanted = &deployment["spec"]["replicas"];
+        let is = |field: &str| status[field] == *wanted;
+        (wait::observed(deployment) && is("updatedReplicas") && is("availableReplicas") && is("replicas")).then_some(())
+    })
+    .await?;
+    Ok(())
 }

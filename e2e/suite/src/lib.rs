@@ -25,6 +25,7 @@
 
 pub mod clone;
 pub mod cluster;
+#[cfg(feature = "compare")]
 pub mod conformance;
 pub mod demo;
 pub mod evidence;

@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tidegate_e2e::cluster::{Access, Cluster};
+#[cfg(feature = "compare")]
 use tidegate_e2e::conformance;
 use tidegate_e2e::demo::{self, Options, Plan};
 use tidegate_e2e::install::Install;
@@ -67,6 +68,7 @@ enum Command {
     /// Lists the scenarios.
     List,
     /// Prints docs/conformance.md from the report of a wide run.
+    #[cfg(feature = "compare")]
     Conformance {
         #[arg(long, default_value = "target/verify/scenarios.json")]
         report: PathBuf,
@@ -173,6 +175,7 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
             demo::run(&cluster, &Options { plan, install, chart, installed, once, json, evidence }).await
         }
         Command::Install { place } => place.open().await.map(|_| true),
+        #[cfg(feature = "compare")]
         Command::Conformance { report } => {
             print!("{}", conformance::page_of(&report)?);
             Ok(true)

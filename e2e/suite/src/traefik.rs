@@ -4,7 +4,7 @@ use crate::cluster::{ApiError, Cluster, Kind};
 use futures::StreamExt;
 use http::Method;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use tokio::task::JoinSet;
 
@@ -31,7 +31,10 @@ pub async fn loaded(cluster: &Cluster, pod: &str) -> Result<Value, ApiError> {
 #[derive(Debug)]
 pub struct AccessLog {
     counts: Arc<Mutex<BTreeMap<u16, usize>>>,
-    tasks: JoinSet<()>,
+    /// The Services at which requests failed, as the router names them.
+    failing: Arc<Mutex<BTreeSet<String>>>,
+    /// They end with it.
+    _tasks: JoinSet<()>,
 }
 
 impl AccessLog {
@@ -39,20 +42,24 @@ impl AccessLog {
     /// When a log cannot be followed.
     pub async fn follow(cluster: &Cluster, host: &str) -> anyhow::Result<Self> {
         let counts = Arc::new(Mutex::new(BTreeMap::new()));
+        let failing = Arc::new(Mutex::new(BTreeSet::new()));
         let mut tasks = JoinSet::new();
         for pod in instances(cluster).await? {
             let mut lines = cluster.follow(&cluster.access.traefik_namespace, &pod).await?;
-            let (counts, host) = (Arc::clone(&counts), host.to_owned());
+            let (counts, failing, host) = (Arc::clone(&counts), Arc::clone(&failing), host.to_owned());
             tasks.spawn(async move {
                 while let Some(Ok(line)) = lines.next().await {
-                    if let Some(status) = status_of(&line, &host) {
+                    if let Some((status, service)) = answer_of(&line, &host) {
+                        if status >= 400 {
+                            failing.lock().expect("no holder of this lock can panic").insert(service);
+                        }
                         *counts.lock().expect("no holder of this lock can panic").entry(status).or_default() += 1;
                     }
                 }
             });
         }
         anyhow::ensure!(!tasks.is_empty(), "no running instance of the router to take the access log of");
-        Ok(Self { counts, tasks })
+        Ok(Self { counts, failing, _tasks: tasks })
     }
 
     /// Requests by status so far.
@@ -60,21 +67,25 @@ impl AccessLog {
         self.counts.lock().expect("no holder of this lock can panic").clone()
     }
 
+    /// The Services at which requests failed so far, as the router names them; empty text for none at all.
+    pub fn failing(&self) -> BTreeSet<String> {
+        self.failing.lock().expect("no holder of this lock can panic").clone()
+    }
+
     /// Waits until the log has `expected` requests; gives what it has in the end.
-    pub async fn settled(self, expected: usize) -> BTreeMap<u16, usize> {
+    pub async fn settled(&self, expected: usize) -> BTreeMap<u16, usize> {
         for _ in 0..100 {
             if self.counts().values().sum::<usize>() >= expected {
                 break;
             }
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
-        drop(self.tasks);
-        self.counts.lock().expect("no holder of this lock can panic").clone()
+        self.counts()
     }
 }
 
-/// The status that a line of the access log (JSON) tells for a request to this host.
-fn status_of(line: &str, host: &str) -> Option<u16> {
+/// The status and the Service that a line of the access log (JSON) tells for a request to this host.
+fn answer_of(line: &str, host: &str) -> Option<(u16, String)> {
     // Most lines are of others: look before reading them.
     if !line.contains(host) {
         return None;
@@ -83,7 +94,8 @@ fn status_of(line: &str, host: &str) -> Option<u16> {
     if entry["RequestHost"] != host {
         return None;
     }
-    u16::try_from(entry["DownstreamStatus"].as_u64()?).ok()
+    let status = u16::try_from(entry["DownstreamStatus"].as_u64()?).ok()?;
+    Some((status, entry["ServiceName"].as_str().unwrap_or_default().to_owned()))
 }
 
 #[cfg(test)]
@@ -92,9 +104,9 @@ mod tests {
 
     #[test]
     fn a_line_of_the_access_log_counts_for_its_own_host_only() {
-        let line = r#"{"DownstreamStatus":200,"RequestHost":"web-a.localhost","RequestPath":"/?web-b.localhost"}"#;
-        assert_eq!(status_of(line, "web-a.localhost"), Some(200));
-        assert_eq!(status_of(line, "web-b.localhost"), None);
-        assert_eq!(status_of("level=info msg=web-a.localhost", "web-a.localhost"), None);
+        let line = r#"{"DownstreamStatus":200,"RequestHost":"web-a.localhost","RequestPath":"/?web-b.localhost","ServiceName":"a"}"#;
+        assert_eq!(answer_of(line, "web-a.localhost"), Some((200, "a".to_owned())));
+        assert_eq!(answer_of(line, "web-b.localhost"), None);
+        assert_eq!(answer_of("level=info msg=web-a.localhost", "web-a.localhost"), None);
     }
 }

@@ -4,6 +4,7 @@
 //! either objects or a [`Failure`](super::failure::Failure) that a person can act on.
 
 mod connect;
+mod dump;
 mod errors;
 mod read;
 mod watch;

@@ -6,8 +6,9 @@ use crate::api::Rollout;
 use crate::cli::failure::Failure;
 use crate::cli::show::Observed;
 use crate::core::rollout::LABEL_HASH;
-use kube::ResourceExt;
 use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+use serde::de::DeserializeOwned;
 
 /// Objects that a page brings.
 const PAGE: u32 = 250;
@@ -42,10 +43,18 @@ impl Cluster {
     /// All Rollouts of the namespace, or of the cluster.
     pub(crate) async fn list(&self, everywhere: bool) -> Result<Vec<Rollout>, Failure> {
         let api = if everywhere { self.all_rollouts() } else { self.rollouts() };
+        self.pages("Rollouts", &api).await
+    }
+
+    /// Everything that a list has, page by page.
+    pub(super) async fn pages<K>(&self, what: &str, api: &Api<K>) -> Result<Vec<K>, Failure>
+    where
+        K: Clone + std::fmt::Debug + DeserializeOwned,
+    {
         let mut found = Vec::new();
         let mut page = ListParams::default().limit(PAGE);
         loop {
-            let list = self.answer("Rollouts", api.list(&page)).await?;
+            let list = self.answer(what, api.list(&page)).await?;
             found.extend(list.items);
             match list.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => page = page.continue_token(&token),

@@ -7,6 +7,8 @@ use super::limits::{self, Shape};
 use super::reading::{Reading, Usable};
 use crate::core::question::Verdict;
 use expr::{Context, Environment, Value};
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 
@@ -38,11 +40,27 @@ pub enum ConditionError {
 /// # Errors
 /// The limit that it breaks, or where it cannot be parsed.
 pub fn check(condition: &str) -> Result<(), ConditionError> {
-    if condition.trim().is_empty() {
+    if condition.trim().is_empty() || SOUND.with_borrow(|sound| sound.contains(condition)) {
         return Ok(());
     }
     limits::shape(condition)?;
-    compile(condition).map(drop)
+    compile(condition).map(drop)?;
+    SOUND.with_borrow_mut(|sound| {
+        if sound.len() >= MOST_SOUND {
+            sound.clear();
+        }
+        sound.insert(condition.to_owned());
+    });
+    Ok(())
+}
+
+/// Conditions that are remembered as sound.
+const MOST_SOUND: usize = 512;
+
+thread_local! {
+    /// Each pass of a Rollout checks the conditions that its steps name, and parsing them took a quarter of a decision's time. Text
+    /// alone decides, so that remembering it changes no answer.
+    static SOUND: RefCell<HashSet<String>> = RefCell::default();
 }
 
 /// The verdict on one reading, with a message for status (empty when there is nothing to say).

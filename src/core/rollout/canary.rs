@@ -1,53 +1,49 @@
 //! The canary strategy: from step to step, and what each state asks of pods, Services and shares.
 
+use super::Mutant;
 use super::deletion;
 use super::dynamic;
 use super::facts::Facts;
+use super::guard;
+use super::named::Services;
 use super::pass::{Pass, Phase};
 use super::restart::Missing;
 use super::retire::Terms;
 use super::revisions;
 use super::routing::{Routing, agreed, live_of};
 use super::runs::Place;
-use super::shares::{MOST_UNHEARD, desired_weight, direct, point, raise};
+use super::shares::{MOST_UNHEARD, Wish, desired_weight, direct, point, raise};
 use super::sizes;
 use super::spec::{AfterAbort, Canary, DynamicStable, Step};
 use super::steps::advance;
 use crate::core::scalar::{Rounding, Span, Weight};
 
-/// Times that the canary may lose its pods in one step.
-const LOSSES: i32 = 3;
-/// How long it may have less than half of its pods (reliability: a node that drains is over by then).
-const HALF_LOST: Span = Span::from_secs(10);
-
 pub(super) fn decide(pass: &mut Pass<'_>, canary: &Canary) {
     let f = pass.f;
     let steps = &f.rollout.spec["strategy"]["canary"]["steps"];
     pass.take_revision(Some((revisions::steps_hash(steps), canary.steps.len())));
-    let routing = match canary.traffic.as_ref().map(|traffic| Routing::observe(f, canary, traffic)) {
-        None => None,
-        Some(Ok(routing)) => Some(routing),
-        Some(Err(refusals)) => {
-            pass.refusals.extend(refusals);
-            Routing::applied(f, Span::from_secs(15))
-        }
-    };
+    let services = Services::of_canary(canary);
+    let routing = canary.traffic.as_ref().and_then(|traffic| Routing::find(pass, services, traffic));
     check_analysis(pass, canary);
     let promoted = pass.take_commands();
     if let Some(routing) = &routing {
-        let next = sizes::weight_at(canary, index(pass));
-        let raises = pass.phase() == Phase::Updating && next > MOST_UNHEARD && next > routing.weight;
+        let wish = wish(pass, canary);
+        let raises = pass.phase() == Phase::Updating && wish.weight > MOST_UNHEARD && wish.weight > routing.weight;
         routing.verify(pass, raises);
-        guard(pass, canary, routing);
+        guard::watch(pass, wish, routing);
     }
     let wanted = current_pods(pass, canary);
     let late = pass.watch_progress(wanted);
+    if let Some(routing) = &routing {
+        guard::watch_stable(pass, routing);
+    }
     background(pass, canary);
     advance(pass, canary, routing.as_ref(), promoted);
     let weight = routing.as_ref().map(|routing| {
-        let weight = desired_weight(pass, canary, routing);
+        let wish = wish(pass, canary);
+        let weight = desired_weight(pass, wish, routing);
         let weight = deletion::hold(pass, routing, weight);
-        direct(pass, canary, routing, weight);
+        direct(pass, wish, routing, weight);
         weight
     });
     if routing.is_none() {
@@ -69,6 +65,18 @@ pub(super) fn index(pass: &Pass<'_>) -> usize {
     pass.next.current_step_index.and_then(|i| usize::try_from(i).ok()).unwrap_or(0)
 }
 
+/// What the current step asks of the router.
+pub(super) fn wish<'s>(pass: &Pass<'_>, canary: &'s Canary) -> Wish<'s> {
+    let at = index(pass);
+    Wish {
+        services: Services::of_canary(canary),
+        weight: sizes::weight_at(canary, at),
+        pods: sizes::canary_pods(canary, at, pass.f.spec.replicas),
+        threshold: canary.threshold,
+        dynamic: Some(canary).filter(|canary| canary.dynamic_stable != DynamicStable::Off),
+    }
+}
+
 fn check_analysis(pass: &mut Pass<'_>, canary: &Canary) {
     for (index, step) in canary.steps.iter().enumerate() {
         if let Step::Analysis(analysis) = step {
@@ -88,42 +96,6 @@ fn current_pods(pass: &Pass<'_>, canary: &Canary) -> u32 {
         Phase::Aborted => 0,
         Phase::Updating => sizes::canary_pods(canary, index(pass), all),
     }
-}
-
-/// A canary that lost its pods gets no requests; one that loses them again and again is given up.
-fn guard(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>) {
-    let asked = pass.next.traffic.as_ref().and_then(|t| t.want.as_ref()?.canary).unwrap_or(0);
-    if pass.phase() != Phase::Updating || routing.weight == Weight::ZERO || asked == 0 {
-        return;
-    }
-    if routing.carried.as_deref() != Some(pass.f.current()) || !is_lost(pass, canary, routing) {
-        return;
-    }
-    pass.urgent = true;
-    let losses = {
-        let progress = pass.next.progress.get_or_insert_default();
-        progress.losses = Some(progress.losses.unwrap_or(0) + 1);
-        progress.losses.unwrap_or(0)
-    };
-    pass.notice(
-        true,
-        "CanaryLost",
-        format!("The canary lost its ready pods ({losses} of {LOSSES} times in this step)"),
-    );
-    if losses >= LOSSES {
-        pass.abort("Guard", format!("the canary lost its ready pods {losses} times in one step"));
-    }
-}
-
-pub(super) fn is_lost(pass: &Pass<'_>, canary: &Canary, routing: &Routing<'_>) -> bool {
-    let ready = routing.canary_ends.ready_of(pass.f.current());
-    // Half of a canary is better than a stable that was made smaller for it.
-    if canary.dynamic_stable != DynamicStable::Off {
-        return ready == 0;
-    }
-    let needed = sizes::canary_pods(canary, index(pass), pass.f.spec.replicas);
-    let lost_at = pass.next.progress.as_ref().and_then(|p| p.lost_at);
-    ready == 0 || (ready * 2 < needed && lost_at.is_some_and(|at| HALF_LOST.after(at) <= pass.f.now))
 }
 
 fn background(pass: &mut Pass<'_>, canary: &Canary) {
@@ -204,12 +176,14 @@ fn resize(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'_>>) {
         Phase::Aborted => {}
     }
     if phase != Phase::Initial && stable != current {
-        pass.hold(&stable, pass.stable_pods());
+        let gives = f.breaks(Mutant::StableGivesWay) && phase == Phase::Updating;
+        pass.hold(&stable, pass.stable_pods().saturating_sub(if gives { f.available(&current) } else { 0 }));
     }
     if phase == Phase::Initial {
         return;
     }
-    let carries = |hash: &String| routing.is_some_and(|routing| routing.carries(pass, hash));
+    let keeps = !f.breaks(Mutant::ScalesDownWhatCarries);
+    let carries = |hash: &String| keeps && routing.is_some_and(|routing| routing.carries(pass, hash));
     let unused: Vec<String> = f.sets.keys().filter(|h| !carries(h)).cloned().collect();
     pass.let_go(unused, terms(pass, canary));
 }
@@ -262,8 +236,8 @@ fn resize_basic(pass: &mut Pass<'_>, canary: &Canary) {
     let f: &Facts<'_> = pass.f;
     let all = f.spec.replicas;
     let (stable, current) = (pass.stable(), f.current().to_owned());
-    if stable.is_empty() || stable == current {
-        // Going back or first: the others make room as the wanted pods get available.
+    if matches!(pass.phase(), Phase::Initial | Phase::Settled) {
+        // Going back, first, or all that is left: the others make room as the wanted pods get available.
         let others: u32 = f.sets.iter().filter(|(h, _)| **h != current).map(|(_, s)| super::facts::pods(s.size)).sum();
         let seen = sizes::Pods {
             canary: (f.size(&current), f.available(&current)),

@@ -34,12 +34,16 @@ pub(super) struct Situation<'a> {
     /// The current revision.
     pub hash: Option<&'a str>,
     pub step: i32,
+    /// Which attempt at it, from 1.
+    pub attempt: i32,
     /// An update is under way, or waits.
     pub updating: bool,
     pub aborted: bool,
     pub has_stable: bool,
     /// The spec can be read and was seen before.
     pub settled_spec: bool,
+    /// The spec is refused: steps stand still until it is mended.
+    pub frozen: bool,
     pub goals: Goals<'a>,
     pub now: Timestamp,
     pub restarted_at: Option<Timestamp>,
@@ -166,7 +170,9 @@ fn judge(
             "the value is not known; give {accepted}, with a scope like @hash:<hash> if it lives in git"
         ));
     };
-    let scoped = scope.map(|scope| in_scope(scope, hashes, situation));
+    // A retry names the attempt that it begins.
+    let attempt = situation.attempt + i32::from(*order == Order::Retry);
+    let scoped = scope.map(|scope| in_scope(scope, hashes, Situation { attempt, ..situation }));
     if let Order::Abort(reason) = order {
         if !situation.updating {
             return Err("nothing is being rolled out".to_owned());
@@ -201,6 +207,7 @@ fn judge(
         Order::Retry => Ok("the revision starts again from its first step".to_owned()),
         _ if situation.aborted => Err("the revision is aborted; retry it first".to_owned()),
         _ if !situation.updating => Err("nothing is being rolled out".to_owned()),
+        Order::PromoteStep if situation.frozen => Err("the spec is not accepted; mend it, and ask again".to_owned()),
         Order::PromoteFull => Ok("all that is left is skipped".to_owned()),
         _ => Ok("the current step ends".to_owned()),
     }
@@ -224,7 +231,7 @@ fn in_scope(scope: &str, hashes: &BTreeSet<String>, situation: Situation<'_>) ->
     let Some(hash) = scope.strip_prefix("hash:") else {
         return Err(format!("the scope {scope:?} is not known; use hash:<hash>"));
     };
-    let (hash, _attempt) = hash.split_once('#').unwrap_or((hash, ""));
+    let (hash, attempt) = hash.split_once('#').map_or((hash, None), |(hash, attempt)| (hash, Some(attempt)));
     let (hash, step) = hash.split_once('/').map_or((hash, None), |(hash, step)| (hash, Some(step)));
     let matches: Vec<&String> = hashes.iter().filter(|h| h.starts_with(hash)).collect();
     match (matches.as_slice(), situation.hash) {
@@ -232,12 +239,12 @@ fn in_scope(scope: &str, hashes: &BTreeSet<String>, situation: Situation<'_>) ->
         ([_], _) => return Err(format!("revision {hash} is not the current one")),
         _ => return Err(format!("the scope hash:{hash} matches {} revisions", matches.len())),
     }
-    match step {
-        Some(step) if step.parse() != Ok(situation.step) => {
-            Err(format!("the Rollout is at step {}, not {step}", situation.step))
+    for (what, named, now) in [("step", step, situation.step), ("attempt", attempt, situation.attempt)] {
+        if let Some(named) = named.filter(|named| named.parse() != Ok(now)) {
+            return Err(format!("it would be {what} {now}, not {named}"));
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -260,10 +267,12 @@ mod tests {
         Situation {
             hash: Some("abc"),
             step: 1,
+            attempt: 2,
             updating,
             aborted,
             has_stable,
             settled_spec,
+            frozen: false,
             goals,
             now,
             restarted_at: None,
@@ -307,6 +316,31 @@ mod tests {
         assert!(next.commands[2].message.as_deref().is_some_and(|m| m.starts_with("carried out although")));
     }
 
+    /// Design, section 2: a step, and an attempt. That of a retry is the one that it begins.
+    #[test]
+    fn a_scope_may_name_the_step_and_the_attempt() {
+        let aborted = Situation { aborted: true, updating: false, ..updating() };
+        for (name, value, situation, refused) in [
+            ("promote", "step@hash:abc/1#2", updating(), None),
+            ("promote", "full@hash:abc#2", updating(), None),
+            ("promote", "step@hash:abc#1", updating(), Some("it would be attempt 2, not 1")),
+            ("promote", "step@hash:abc/2#2", updating(), Some("it would be step 1, not 2")),
+            ("promote", "step@hash:abc#", updating(), Some("it would be attempt 2, not ")),
+            ("retry", "true@hash:abc#3", aborted, None),
+            ("retry", "true@hash:abc#2", aborted, Some("it would be attempt 3, not 2")),
+        ] {
+            let mut next = RolloutStatus::default();
+            let orders = taken(&[(name, value)], &mut next, situation).orders;
+            let message = next.commands[0].message.as_deref().unwrap_or_default();
+            assert_eq!(orders.len() == 1, refused.is_none(), "{value}: {message}");
+            assert!(refused.is_none_or(|text| text == message), "{value}: {message}");
+        }
+        let mut next = RolloutStatus::default();
+        assert_eq!(taken(&[("abort", "@hash:abc#1 slow")], &mut next, updating()).orders.len(), 1);
+        let message = next.commands[0].message.as_deref();
+        assert_eq!(message, Some("carried out although it would be attempt 2, not 1: slow"));
+    }
+
     #[test]
     fn abort_beats_a_promote_of_the_same_pass() {
         let mut next = RolloutStatus::default();
@@ -320,6 +354,14 @@ mod tests {
         let unseen = Situation { settled_spec: false, ..updating() };
         assert!(taken(&[("promote", "true")], &mut next, unseen).orders.is_empty());
         assert_eq!(taken(&[("abort", "x")], &mut next, unseen).orders.len(), 1);
+    }
+
+    #[test]
+    fn a_promote_of_a_step_is_refused_while_the_spec_is() {
+        let mut next = RolloutStatus::default();
+        let frozen = Situation { frozen: true, ..updating() };
+        assert!(taken(&[("promote", "step")], &mut next, frozen).orders.is_empty());
+        assert_eq!(taken(&[("abort", "x")], &mut next, frozen).orders.len(), 1);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Phase, message and conditions: what a person, `kubectl wait` and an Application read (2.13).
 
+use super::Mutant;
 use super::facts::pods;
 use super::pass::{Pass, Phase};
 use super::routing::live_of;
@@ -7,6 +8,9 @@ use super::spec::Strategy;
 use crate::api::{Condition, LastGood};
 use crate::core::plan::StatusWrite;
 use serde_json::Value;
+
+/// How the message of a spec that is not accepted begins.
+const INVALID: &str = "InvalidSpec: ";
 
 /// Fills in what follows from everything else. `late`: an exceeded deadline; `steps`: the number of steps.
 pub(super) fn conclude(pass: &mut Pass<'_>, late: Option<&str>, steps: usize) {
@@ -20,9 +24,14 @@ pub(super) fn conclude(pass: &mut Pass<'_>, late: Option<&str>, steps: usize) {
         _ => (phase, message),
     };
     let f = pass.f;
-    pass.next.observed_generation = Some(f.rollout.meta.generation);
+    let ahead = i64::from(f.breaks(Mutant::AheadOfItself));
+    pass.next.observed_generation = Some(f.rollout.meta.generation + ahead);
     pass.next.phase = Some(phase.to_owned());
     pass.next.message = (!message.is_empty()).then(|| message.clone());
+    if f.breaks(Mutant::NeverRests) {
+        pass.next.message = Some(f.now.to_string());
+    }
+    assert!(!f.breaks(Mutant::BreaksOff), "broken on purpose");
 
     let all = f.spec.replicas;
     let total: u32 = f.sets.values().map(|s| pods(s.available)).sum();
@@ -31,7 +40,7 @@ pub(super) fn conclude(pass: &mut Pass<'_>, late: Option<&str>, steps: usize) {
     let healthy = phase == "Healthy";
     let (progressing, reason) = match phase {
         _ if pass.next.abort == Some(true) => ("False", "RolloutAborted"),
-        _ if late.is_some() => ("False", "ProgressDeadlineExceeded"),
+        _ if late.is_some() => ("False", super::deadline::REASON),
         "Healthy" => ("True", "NewReplicaSetAvailable"),
         // Nothing is under way that a pause could stop.
         "Paused" if settled => ("True", "NewReplicaSetAvailable"),
@@ -97,6 +106,12 @@ fn invalid(pass: &Pass<'_>) -> Option<String> {
             text.insert_str(0, &format!("{} {}: ", workload.kind.resource().kind, workload.name));
         }
     }
+    if texts.is_empty() && pass.f.pending.as_ref().is_some_and(|p| p.refusal.is_none()) {
+        // A process that was just started asks again; until it is told otherwise the answer is the former one.
+        let seen = pass.f.seen;
+        let same = seen.observed_generation == Some(pass.f.rollout.meta.generation);
+        return seen.message.as_deref().filter(|_| same).and_then(|m| m.strip_prefix(INVALID)).map(str::to_owned);
+    }
     texts.sort();
     texts.dedup();
     (!texts.is_empty()).then(|| texts.join(". "))
@@ -107,7 +122,7 @@ fn judge(pass: &Pass<'_>, late: Option<&str>, steps: usize) -> (&'static str, St
     let all = f.spec.replicas;
     let hash = f.current();
     if let Some(text) = invalid(pass) {
-        return ("Degraded", format!("InvalidSpec: {text}"));
+        return ("Degraded", format!("{INVALID}{text}"));
     }
     if pass.phase() == Phase::Aborted {
         let revision = pass.next.current_revision.unwrap_or(0);
@@ -128,7 +143,7 @@ fn judge(pass: &Pass<'_>, late: Option<&str>, steps: usize) -> (&'static str, St
         return ("Degraded", text);
     }
     if let Some(text) = late {
-        return ("Degraded", format!("ProgressDeadlineExceeded: {text}"));
+        return ("Degraded", format!("{}{text}", super::deadline::EXCEEDED));
     }
     if f.spec.paused {
         return ("Paused", "manually paused".to_owned());

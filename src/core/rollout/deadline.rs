@@ -3,9 +3,19 @@
 //! The clock is a high-water mark of available pods, so that a crash loop between none and one is no progress (D1). What
 //! stands in the way is read from the pods: only what the revision itself caused aborts it by itself.
 
+use super::Mutant;
 use super::pass::{Pass, Phase};
 use super::spec::DeadlineAbort;
+use crate::api::Condition;
 use crate::core::question::PodEvidence;
+use crate::core::scalar::Span;
+
+/// The reason of the condition Progressing once a deadline is exceeded.
+pub(super) const REASON: &str = "ProgressDeadlineExceeded";
+/// How the message of an exceeded deadline begins.
+pub(super) const EXCEEDED: &str = "ProgressDeadlineExceeded: ";
+/// How long the pods are waited for before nobody knows why: several rounds of reading them.
+const HEARD: Span = Span::from_secs(5);
 
 /// Who is to blame for pods that do not become available.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +67,16 @@ pub(super) fn cause<'p>(pods: impl IntoIterator<Item = &'p PodEvidence>) -> Caus
 }
 
 impl Pass<'_> {
+    /// The text of the deadline that was exceeded already, as status has it.
+    fn late_before(&self) -> Option<String> {
+        let seen = self.f.seen;
+        let late = |c: &Condition| c.kind == "Progressing" && c.reason == REASON;
+        let message = seen.message.as_deref().filter(|_| seen.current_pod_hash == self.f.hash)?;
+        // A refused template has a message of its own, an abort a reason of its own.
+        let known = message.starts_with(EXCEEDED) || seen.conditions.iter().any(late);
+        known.then(|| message.strip_prefix(EXCEEDED).unwrap_or(message).to_owned())
+    }
+
     /// Keeps the high-water mark, and returns the text of an exceeded deadline. `wanted`: pods that the current revision
     /// shall have now. With all of them there is nothing to wait for: pauses and analysis have their own clocks.
     pub(super) fn watch_progress(&mut self, wanted: u32) -> Option<String> {
@@ -65,7 +85,8 @@ impl Pass<'_> {
         let available = self.f.available(&hash);
         let mut progress = self.next.progress.clone().filter(|p| p.hash == hash).unwrap_or_default();
         let seen = i32::try_from(available).unwrap_or(i32::MAX);
-        if progress.hash.is_empty() || seen > progress.available.unwrap_or(0) {
+        let moved = self.f.breaks(Mutant::DeadlineRestarts) && Some(seen) != progress.available;
+        if progress.hash.is_empty() || seen > progress.available.unwrap_or(0) || moved {
             progress.hash.clone_from(&hash);
             progress.available = Some(seen);
             progress.at = Some(now);
@@ -82,12 +103,22 @@ impl Pass<'_> {
         if self.phase() == Phase::Aborted || !missing {
             return None;
         }
-        let pods = self.pods_of(&hash).map(|pods| pods.all).unwrap_or_default();
+        let pods = self.pods_of(&hash);
         let deadline = self.f.spec.progress_deadline.after(since);
         if now < deadline {
             self.wake_at(deadline);
             return None;
         }
+        let pods = match pods {
+            Some(pods) => pods.all,
+            // A process that was just started says what was known before, until it knows better.
+            None if self.late_before().is_some() => return self.late_before(),
+            None if now < HEARD.after(deadline) => {
+                self.wake_at(HEARD.after(deadline));
+                return None;
+            }
+            None => Vec::new(),
+        };
         let revision = self.next.current_revision.unwrap_or(0);
         let late = format!("revision {revision} made no progress for {}", self.f.spec.progress_deadline);
         let cause = cause(pods);

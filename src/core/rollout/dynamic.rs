@@ -90,9 +90,8 @@ pub(super) fn way_back(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'
 }
 
 /// What a person who waits for the way back is told.
-pub(super) fn waits(pass: &Pass<'_>, canary: &Canary, routing: &Routing<'_>) -> Option<String> {
-    let waits =
-        canary.dynamic_stable != DynamicStable::Off && routing.weight > Weight::ZERO && goes_back(pass, routing);
+pub(super) fn waits(pass: &Pass<'_>, routing: &Routing<'_>) -> Option<String> {
+    let waits = routing.weight > Weight::ZERO && goes_back(pass, routing);
     let (have, all) = (pass.f.available(&pass.stable()), pass.stable_pods());
     waits.then(|| {
         format!(

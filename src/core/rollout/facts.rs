@@ -2,7 +2,7 @@
 
 use super::revisions;
 use super::spec::Spec;
-use super::{ANNOTATION_REVISION, LABEL_HASH, Observed};
+use super::{ANNOTATION_REVISION, LABEL_HASH, Mutant, Observed};
 use crate::api::{RollbackStatus, RolloutStatus};
 use crate::core::question::{ApiRefusal, Told};
 use crate::core::row::{Endpoint, EndpointSliceRow, ReplicaSetRow, RolloutRow, ServiceRow};
@@ -71,6 +71,11 @@ impl<'a> Facts<'a> {
         Self { observed, rollout, spec, seen, now, whose, hash, in_spec, rollback, pending, sets }
     }
 
+    /// Whether this rule is broken on purpose.
+    pub(super) fn breaks(&self, mutant: Mutant) -> bool {
+        self.observed.settings.breaks(mutant)
+    }
+
     /// The current revision; empty before there is one.
     pub(super) fn current(&self) -> &str {
         self.hash.as_deref().unwrap_or_default()
@@ -114,6 +119,8 @@ pub(super) struct Endpoints {
     pub ready: BTreeMap<String, String>,
     /// Addresses of all others.
     pub others: BTreeSet<String>,
+    /// A slice of the Service is there: of a Service that was just made nobody knows yet whom it selects.
+    known: bool,
     rollout: String,
 }
 
@@ -121,6 +128,11 @@ impl Endpoints {
     pub(super) fn ready_of(&self, hash: &str) -> u32 {
         let prefix = format!("{}-{hash}-", self.rollout);
         pods(i64::try_from(self.ready.values().filter(|pod| pod.starts_with(&prefix)).count()).unwrap_or(i64::MAX))
+    }
+
+    /// Nobody answers, as far as is known.
+    pub(super) fn is_deserted(&self) -> bool {
+        self.known && self.ready.is_empty()
     }
 
     /// All that are ready are of this revision, and there are some.
@@ -133,6 +145,7 @@ pub(super) fn endpoints(observed: &Observed, rollout: &str, service: &str) -> En
     let mut found = Endpoints { rollout: rollout.to_owned(), ..Endpoints::default() };
     let of: Vec<&EndpointSliceRow> =
         observed.endpoint_slices.iter().filter(|s| s.service == service).map(AsRef::as_ref).collect();
+    found.known = !of.is_empty();
     for Endpoint { address, ready, pod, .. } in of.iter().flat_map(|s| &s.endpoints) {
         if *ready {
             found.ready.insert(address.clone(), pod.clone());

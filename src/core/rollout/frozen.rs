@@ -1,7 +1,7 @@
 //! A spec that cannot be read freezes steps, and nothing else: abort, the guard and the way back go on, with the names that
 //! were applied last.
 
-use super::Observed;
+use super::canary;
 use super::facts::Facts;
 use super::pass::{Pass, Phase};
 use super::routing::Routing;
@@ -9,6 +9,7 @@ use super::shares;
 use super::spec::{
     AfterAbort, Canary, DeadlineAbort, DynamicStable, RoleMetadata, RunHistory, Spec, Strategy, Threshold,
 };
+use super::{Mutant, Observed};
 use crate::api::RolloutStatus;
 use crate::core::refusal::Refusal;
 use crate::core::row::RolloutRow;
@@ -88,7 +89,9 @@ pub(super) fn decide(pass: &mut Pass<'_>, refusals: Vec<Refusal>) {
     let f = pass.f;
     pass.frozen = true;
     pass.refusals = refusals;
-    pass.take_commands();
+    if !f.breaks(Mutant::InvalidSpecStopsAbort) {
+        pass.take_commands();
+    }
     let strategy = no_steps();
     let by_service = f.seen.traffic.as_ref().is_some_and(|t| t.way.as_deref() == Some("service"));
     if by_service {
@@ -102,8 +105,9 @@ pub(super) fn decide(pass: &mut Pass<'_>, refusals: Vec<Refusal>) {
     } else if let Some(mut routing) = Routing::applied(f, Span::from_secs(15)) {
         routing.leaving = false;
         routing.verify(pass, false);
-        let weight = shares::desired_weight(pass, &strategy, &routing);
-        shares::direct(pass, &strategy, &routing, weight);
+        let wish = canary::wish(pass, &strategy);
+        let weight = shares::desired_weight(pass, wish, &routing);
+        shares::direct(pass, wish, &routing, weight);
         if let Some(traffic) = &mut pass.next.traffic {
             traffic.way = f.seen.traffic.as_ref().and_then(|t| t.way.clone());
             traffic.objects = f.seen.traffic.as_ref().and_then(|t| t.objects.clone());

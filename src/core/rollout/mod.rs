@@ -15,12 +15,16 @@ mod conditions;
 mod deadline;
 mod decide;
 mod deletion;
+mod dump;
 mod duration;
 mod dynamic;
 mod edits;
 mod facts;
 mod floor;
 mod frozen;
+mod guard;
+mod mutants;
+mod named;
 mod observed;
 mod pass;
 mod pods;
@@ -43,6 +47,8 @@ mod workload;
 
 pub use decide::decide;
 pub use deletion::FINALIZER;
+pub use dump::Dump;
+pub use mutants::Mutant;
 pub use observed::{Observed, Settings, concerns};
 
 /// On everything that belongs to a Rollout, with its name: Services carry it so that their EndpointSlices can be watched by it.

@@ -11,8 +11,8 @@ use jiff::SignedDuration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The snapshot of one Rollout. The snapshot is made by filling every list as its comment says; no list is filtered further
-/// by who fills it, since what belongs to a Rollout is part of the decision.
+/// The snapshot of one Rollout. It is made by filling every list from its namespace, or from the whole cluster where its
+/// comment says so, and narrowing it: what belongs to a Rollout is part of the decision.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
     /// Name of the Rollout, also when it is gone.
@@ -46,6 +46,22 @@ pub struct Observed {
     pub settings: Settings,
 }
 
+impl Observed {
+    /// Leaves in the lists what their comments say, of all that there is in the namespace.
+    #[must_use]
+    pub fn narrowed(mut self) -> Self {
+        let uid = self.rollout.as_ref().map(|r| r.meta.uid.clone()).unwrap_or_default();
+        let name = self.name.clone();
+        let owned = |meta: &Meta| meta.owner.as_ref().is_some_and(|owner| owner.uid == uid);
+        let labelled = |meta: &Meta| meta.labels.get(super::LABEL_ROLLOUT) == Some(&name);
+        self.replica_sets.retain(|s| owned(&s.meta) || s.meta.owner.is_none() && labelled(&s.meta));
+        self.endpoint_slices.retain(|s| labelled(&s.meta));
+        self.runs.retain(|r| owned(&r.meta));
+        self.others.retain(|r| r.meta.name != name);
+        self
+    }
+}
+
 /// What the installation decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -53,11 +69,33 @@ pub struct Settings {
     pub live_bound: SignedDuration,
     /// Traefik cannot be read here at all (no right, no address): the bound is the only rung.
     pub traefik_readable: bool,
+    /// A rule that is broken on purpose.
+    #[cfg(any(test, feature = "sim"))]
+    pub mutant: Option<super::Mutant>,
+}
+
+impl Settings {
+    /// Whether this rule is broken on purpose: never, but where the explorer tests its oracles.
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) fn breaks(&self, mutant: super::Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    #[cfg(not(any(test, feature = "sim")))]
+    #[expect(clippy::unused_self, reason = "what ships breaks no rule")]
+    pub(super) const fn breaks(&self, _: super::Mutant) -> bool {
+        false
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { live_bound: SignedDuration::from_secs(15), traefik_readable: true }
+        Self {
+            live_bound: SignedDuration::from_secs(15),
+            traefik_readable: true,
+            #[cfg(any(test, feature = "sim"))]
+            mutant: None,
+        }
     }
 }
 

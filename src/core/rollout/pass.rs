@@ -1,5 +1,6 @@
 //! One decision under way: the facts, the status that shall be, and what was found to be done.
 
+use super::Mutant;
 use super::commands;
 use super::duration::Ending;
 use super::facts::{self, Facts};
@@ -75,6 +76,8 @@ impl<'a> Pass<'a> {
         match stable {
             None | Some("") => Phase::Initial,
             Some(stable) if stable == self.f.current() => Phase::Settled,
+            // Somebody deleted its ReplicaSet, and with it the only copy of its template: there is nothing to go back to.
+            Some(stable) if !self.f.sets.contains_key(stable) => Phase::Initial,
             _ if self.next.abort == Some(true) => Phase::Aborted,
             _ => Phase::Updating,
         }
@@ -145,6 +148,9 @@ impl<'a> Pass<'a> {
             self.next.attempt = Some(1);
             self.next.abort = None;
             self.next.aborted_at = None;
+            if self.f.breaks(Mutant::ForgetsStable) {
+                self.next.stable_rs = None;
+            }
             self.start_over(length, stable);
             self.begin_duration();
             if stable {
@@ -152,7 +158,9 @@ impl<'a> Pass<'a> {
             } else {
                 self.begin_floor();
             }
-            if let Some(before) = self.next.aborted.iter().find(|a| a.hash == hash).filter(|_| !stable) {
+            if let Some(before) = self.next.aborted.iter().find(|a| a.hash == hash).filter(|_| !stable)
+                && !self.f.breaks(Mutant::StartsAbortedAgain)
+            {
                 self.next.abort = Some(true);
                 self.next.aborted_at = before.time;
             }
@@ -203,10 +211,13 @@ impl<'a> Pass<'a> {
             goals,
             hash: f.hash.as_deref(),
             step: self.next.current_step_index.unwrap_or(0),
+            attempt: self.next.attempt.unwrap_or(1),
             updating: matches!(phase, Phase::Updating | Phase::Initial) || self.is_leaving(),
             aborted: phase == Phase::Aborted,
             has_stable: phase != Phase::Initial,
-            settled_spec: f.seen.observed_generation == Some(f.rollout.meta.generation),
+            frozen: self.frozen,
+            settled_spec: f.seen.observed_generation == Some(f.rollout.meta.generation)
+                || f.breaks(Mutant::PromotesUnseen),
         };
         let taken = commands::take(f.rollout, &mut self.next, &hashes, situation);
         for (refused, text) in taken.notices {
@@ -216,6 +227,7 @@ impl<'a> Pass<'a> {
         let mut step = false;
         for order in taken.orders {
             match order {
+                commands::Order::Abort(_) if self.forgets_abort() => {}
                 commands::Order::Abort(reason) => self.abort("Command", reason),
                 commands::Order::Retry => self.retry(),
                 commands::Order::Rollback(word) => _ = goals.find(&word).map(|hash| self.go_back(hash)),
@@ -225,6 +237,12 @@ impl<'a> Pass<'a> {
             }
         }
         step
+    }
+
+    fn forgets_abort(&self) -> bool {
+        let f = self.f;
+        f.breaks(Mutant::PromotionBeatsAbort) && self.next.promote_full == Some(true)
+            || f.breaks(Mutant::PauseStopsAbort) && f.spec.paused
     }
 
     /// A canary still has a share although its revision is no longer the wanted one.
@@ -319,7 +337,8 @@ impl<'a> Pass<'a> {
         }
         // What was rolled back to has another template than spec.
         let accepted = self.f.pending.is_none() && self.f.rollback.is_none();
-        if accepted && (size > 0 || self.phase() == Phase::Initial) {
+        // With no pods wanted too: it keeps the template that a later revision may go back to.
+        if accepted && (size > 0 || matches!(self.phase(), Phase::Initial | Phase::Settled)) {
             self.make_current(&hash, size, revision);
         }
     }

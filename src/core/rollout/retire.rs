@@ -3,6 +3,7 @@
 //! A former revision waits with its pods, so that going back to it is quick. The time is written on it when it is first seen
 //! to be out of use (S2); of several that wait only the newest stay, as far as the limit goes.
 
+use super::Mutant;
 use super::edits::{self, SCALE_DOWN_DEADLINE};
 use super::facts;
 use super::pass::{Pass, Phase};
@@ -29,8 +30,12 @@ impl Pass<'_> {
     /// Lets those go that have no role: `unused` are the revisions that users do not reach.
     pub(super) fn let_go(&mut self, unused: Vec<String>, terms: Terms) {
         let (stable, current) = (self.stable(), self.f.current().to_owned());
+        let after_abort = match terms.after_abort {
+            AfterAbort::Keep if self.f.breaks(Mutant::ZeroAbortDelayLetsGo) => AfterAbort::ScaleDownAfter(Span::ZERO),
+            as_it_says => as_it_says,
+        };
         if self.phase() == Phase::Aborted
-            && let AfterAbort::ScaleDownAfter(delay) = terms.after_abort
+            && let AfterAbort::ScaleDownAfter(delay) = after_abort
             && unused.contains(&current)
         {
             self.retire(&current, delay);
@@ -67,7 +72,7 @@ impl Pass<'_> {
     fn is_due(&mut self, hash: &str, delay: Span) -> bool {
         let Some(set) = self.f.sets.get(hash).copied() else { return false };
         if delay == Span::ZERO {
-            return true;
+            return !self.f.breaks(Mutant::ZeroDelayKeeps);
         }
         let seen = set.meta.annotations.get(SCALE_DOWN_DEADLINE);
         let deadline = seen.and_then(|t| t.parse::<Timestamp>().ok()).unwrap_or_else(|| {

@@ -1,8 +1,9 @@
 //! What of the routing was seen, and what is expected of it: names, shares, selectors, and whether Traefik serves them.
 
 use super::facts::{Endpoints, Facts};
+use super::named::{self, Named, Services};
 use super::pass::Pass;
-use super::spec::{Canary, ServiceName, Shield, Traffic, Way};
+use super::spec::{Shield, Traffic, Way};
 use crate::api::{TrafficInstance, TrafficObjects, TrafficShare, TrafficStatus};
 use crate::core::object::ResourceType;
 use crate::core::question::{Ask, Question, Told};
@@ -11,8 +12,8 @@ use crate::core::row::{IngressRouteRow, ServiceRow, TraefikServiceRow};
 use crate::core::scalar::{Span, Weight};
 use crate::core::traffic::layers::{self, Layers, RouteObject};
 use crate::core::traffic::live::{self, Addresses, Expected};
+use crate::core::traffic::names;
 use crate::core::traffic::root::{Child, Root};
-use crate::core::traffic::{ingress, names};
 use std::collections::BTreeMap;
 
 /// Start of the id of the question what Traefik serves.
@@ -43,17 +44,21 @@ pub(super) struct Routing<'a> {
 }
 
 impl<'a> Routing<'a> {
+    /// The routing that spec names; where that cannot be used, what is wrong is noted, and it is what was applied last.
+    pub(super) fn find(pass: &mut Pass<'a>, services: Services<'_>, traffic: &Traffic) -> Option<Self> {
+        match Self::observe(pass.f, services, traffic) {
+            Ok(routing) => Some(routing),
+            Err(refusals) => {
+                pass.refusals.extend(refusals);
+                Self::applied(pass.f, Span::from_secs(15))
+            }
+        }
+    }
+
     /// Finds what spec names. What is missing or cannot be used is refused by name.
-    pub(super) fn observe(f: &Facts<'a>, canary: &Canary, traffic: &Traffic) -> Result<Self, Vec<Refusal>> {
+    fn observe(f: &Facts<'a>, services: Services<'_>, traffic: &Traffic) -> Result<Self, Vec<Refusal>> {
         let bound = traffic.live_timeout.unwrap_or_else(|| bound_of(f));
-        let (Some(stable), Some(new)) = (&canary.stable_service, &canary.canary_service) else {
-            return Err(vec![missing_service("spec.strategy.canary.stableService", "")]);
-        };
-        let named = match &traffic.way {
-            Way::WeightedService(name) => named_root(f, name, stable, new),
-            Way::Ingress(name) => ingress_root(f, name, stable, new),
-        };
-        let Named { root, like, bases, weighted } = named?;
+        let Named { root, like, bases, weighted } = named::find(f, services, &traffic.way)?;
         if let Some(leaving) = Self::leaving(f, &root, bound) {
             return Ok(leaving);
         }
@@ -94,19 +99,21 @@ impl<'a> Routing<'a> {
             Child { service: service.clone(), port: port.unwrap_or_default() }
         };
         let (stable, canary) = (child(objects.stable_service.as_ref()?), child(objects.canary_service.as_ref()?));
-        let mut routing = Self::of(f, Root { name, stable, canary }, bound);
+        let mut routing = Self::of(f, Root { name, stable, canary, stable_is_empty: false }, bound);
         routing.leaving = true;
         Some(routing)
     }
 
-    fn of(f: &Facts<'a>, root: Root, bound: Span) -> Self {
+    fn of(f: &Facts<'a>, mut root: Root, bound: Span) -> Self {
+        let stable_ends = f.endpoints(&root.stable.service);
+        root.stable_is_empty = stable_ends.ready.is_empty();
         let row = f.observed.traefik_services.iter().find(|t| t.meta.name == root.name).map(AsRef::as_ref);
         Self {
             weight: row.map_or(Weight::ZERO, |row| root.weight_in(row)),
             row,
             carried: f.selected(&root.canary.service).map(str::to_owned),
             serving: f.selected(&root.stable.service).map(str::to_owned),
-            stable_ends: f.endpoints(&root.stable.service),
+            stable_ends,
             canary_ends: f.endpoints(&root.canary.service),
             root,
             layers: Vec::new(),
@@ -118,13 +125,29 @@ impl<'a> Routing<'a> {
         }
     }
 
+    /// Stable has no pod that answers.
+    pub(super) fn is_without_stable(&self) -> bool {
+        self.stable_ends.ready.is_empty()
+    }
+
+    /// Everybody is sent to the canary, and stable has nobody: Traefik does not load it.
+    fn is_left(&self) -> bool {
+        self.weight == Weight::FULL && self.is_without_stable()
+    }
+
     /// Whether the canary's pods are reached with a share: by the object, or by what was last seen live.
     pub(super) fn carries(&self, pass: &Pass<'_>, hash: &str) -> bool {
+        // With no pods wanted nobody is to be served by any.
+        if pass.f.spec.replicas == 0 {
+            return false;
+        }
         let live = pass.next.traffic.as_ref().and_then(|t| t.live.as_ref());
         let live_canary = live.and_then(|l| l.canary).unwrap_or(0);
         let maybe = self.weight > Weight::ZERO || live_canary > 0 || !agreed(pass.next.traffic.as_ref());
         let by_canary = self.carried.as_deref() == Some(hash) && maybe;
-        let by_stable = self.serving.as_deref() == Some(hash);
+        // Before anything was seen live, Traefik may send requests to whoever was there first.
+        let unknown = live.is_none_or(|l| l.stable_hash.is_none()) && !agreed(pass.next.traffic.as_ref());
+        let by_stable = self.serving.as_deref() == Some(hash) || unknown;
         let seen = live.is_some_and(|l| {
             l.stable_hash.as_deref() == Some(hash) || (live_canary > 0 && l.canary_hash.as_deref() == Some(hash))
         });
@@ -146,21 +169,26 @@ impl<'a> Routing<'a> {
         // The names are part of the id: other names are another question, and an answer about the old ones is none to it.
         let id = format!("{ROUTES} {} {}", services.join(","), routers.join(","));
         pass.ask.push(Question { id: id.clone(), ask: Ask::Routes { services, routers } });
-        let readings = match pass.f.observed.answers.get(&id).map(|a| &a.what) {
+        let answer = pass.f.observed.answers.get(&id).map(|a| &a.what);
+        let readings = match answer {
             Some(Told::Routes(readings)) => readings.as_slice(),
             _ => &[],
         };
         let canary = names::child(&pass.f.whose.namespace, &self.root.canary.service, &self.root.canary.port);
         let reading = live::compare(&expected, &canary, readings);
-        status.instances = (reading.behind.iter())
-            .map(|(name, canary, why)| TrafficInstance {
-                name: name.clone(),
-                canary: canary.and_then(|c| i32::try_from(c).ok()),
-                message: Some(why.clone()),
-            })
-            .collect();
+        // Before there is an answer, what was known stays: a process that was just started has nothing to add.
+        if answer.is_some() {
+            status.instances = (reading.behind.iter())
+                .map(|(name, canary, why)| TrafficInstance {
+                    name: name.clone(),
+                    canary: canary.and_then(|c| i32::try_from(c).ok()),
+                    message: Some(why.clone()),
+                })
+                .collect();
+        }
         let bound = self.bound.after(want.since.unwrap_or(pass.f.now));
-        let by_bound = reading.read == 0 && pass.f.now >= bound;
+        // Nobody answered is not nobody was asked: after a restart the bound may be long over before the first answer.
+        let by_bound = answer.is_some() && reading.read == 0 && pass.f.now >= bound;
         if reading.read == 0 {
             pass.wake_at(bound);
         }
@@ -176,8 +204,8 @@ impl<'a> Routing<'a> {
     /// The objects in the cluster are those that are wanted, and the pods behind them those that are meant.
     fn is_applied(&self, want: &TrafficShare) -> bool {
         let percent = self.weight.percent();
-        let stable =
-            want.stable_hash.as_deref().is_none_or(|h| self.serving.as_deref() == Some(h) && self.stable_ends.only(h));
+        let stable = self.is_left()
+            || want.stable_hash.as_deref().is_none_or(|h| self.serving.as_deref() == Some(h) && self.stable_ends.only(h));
         let canary = percent == 0
             || want
                 .canary_hash
@@ -191,7 +219,10 @@ impl<'a> Routing<'a> {
         let (stable, canary) = (child(&self.root.stable), child(&self.root.canary));
         let addresses =
             |ends: &Endpoints| Addresses { must: ends.ready.keys().cloned().collect(), may: ends.others.clone() };
-        let mut behind = BTreeMap::from([(stable.clone(), addresses(&self.stable_ends))]);
+        let mut behind = BTreeMap::new();
+        if !self.is_left() {
+            behind.insert(stable.clone(), addresses(&self.stable_ends));
+        }
         let percent = i64::from(self.weight.percent());
         if percent > 0 {
             behind.insert(canary.clone(), addresses(&self.canary_ends));
@@ -200,7 +231,8 @@ impl<'a> Routing<'a> {
             root: names::traefik_service(namespace, &self.root.name),
             children: vec![(stable, 100 - percent), (canary, percent)],
             addresses: behind,
-            routers: self.layers.iter().flat_map(|l| l.routers.clone()).collect(),
+            // What leads to stable alone is not loaded either.
+            routers: self.layers.iter().filter(|_| !self.is_left()).flat_map(|l| l.routers.clone()).collect(),
             since: None,
         }
     }
@@ -236,147 +268,6 @@ impl<'a> Routing<'a> {
     }
 }
 
-struct Named<'a> {
-    root: Root,
-    like: Option<&'a ServiceRow>,
-    bases: Vec<layers::BaseRoute>,
-    weighted: bool,
-}
-
-fn named_root<'a>(
-    f: &Facts<'a>,
-    name: &str,
-    stable: &ServiceName,
-    new: &ServiceName,
-) -> Result<Named<'a>, Vec<Refusal>> {
-    let mut refusals = Vec::new();
-    let mut rows = Vec::new();
-    for (field, service) in [("stableService", stable), ("canaryService", new)] {
-        match f.service(&service.name) {
-            Some(row) => rows.push(row),
-            None => refusals.push(missing_service(&format!("spec.strategy.canary.{field}"), &service.name)),
-        }
-    }
-    let [stable_row, canary_row] = rows.as_slice() else { return Err(refusals) };
-    let Some(port) = stable_row.ports.first().map(|p| p.port.to_string()) else {
-        return Err(vec![no_port(stable_row, "any")]);
-    };
-    if !ingress::has_port(canary_row, &port) {
-        return Err(vec![no_port(canary_row, &port)]);
-    }
-    check_selectors(f, &rows)?;
-    let child = |service: &ServiceName| Child { service: service.name.clone(), port: port.clone() };
-    let root = Root { name: name.to_owned(), stable: child(stable), canary: child(new) };
-    let bases = layers::base_routes(name, &f.whose, &f.observed.ingress_routes, &f.observed.ingresses);
-    Ok(Named { root, like: None, bases, weighted: false })
-}
-
-fn ingress_root<'a>(
-    f: &Facts<'a>,
-    name: &str,
-    stable: &ServiceName,
-    new: &ServiceName,
-) -> Result<Named<'a>, Vec<Refusal>> {
-    let ours = |r: &&std::sync::Arc<crate::core::row::IngressRow>| {
-        r.meta.name == name && r.meta.namespace == f.whose.namespace
-    };
-    let Some(row) = f.observed.ingresses.iter().find(ours) else {
-        return Err(vec![Refusal::new(
-            "spec.strategy.canary.trafficRouting.traefik.ingress.name",
-            &name,
-            "there is no such Ingress in the namespace",
-            "create it, or name another one",
-        )]);
-    };
-    let o = f.observed;
-    let labels = pod_labels(f);
-    let shadowed = ingress::shadowed(row, &o.services, &labels, &o.ingress_routes, &o.ingresses, &f.whose.uid)?;
-    let mut rows = Vec::new();
-    for (field, service) in [("stableService", stable), ("canaryService", new)] {
-        match f.service(&service.name) {
-            Some(row) if service.ours && row.meta.owner.as_ref().is_none_or(|o| o.uid != f.whose.uid) => {
-                return Err(vec![Refusal::new(
-                    format!("spec.strategy.canary.{field}"),
-                    &service.name,
-                    "a Service of this name exists and does not belong to this Rollout",
-                    "delete or rename it, or name the Service here",
-                )]);
-            }
-            Some(row) if !service.ours => rows.push(row),
-            None if !service.ours => {
-                return Err(vec![missing_service(&format!("spec.strategy.canary.{field}"), &service.name)]);
-            }
-            _ => {}
-        }
-    }
-    if let Some(row) = rows.iter().find(|row| !ingress::has_port(row, &shadowed.backend.port)) {
-        return Err(vec![no_port(row, &shadowed.backend.port)]);
-    }
-    check_selectors(f, &rows)?;
-    let like = f.service(&shadowed.backend.service);
-    let child = |service: &ServiceName| Child { service: service.name.clone(), port: shadowed.backend.port.clone() };
-    // A user's own Service of this name may be the child of somebody's TraefikService: the root is named after the Rollout.
-    let root = Root { name: f.whose.rollout.clone(), stable: child(stable), canary: child(new) };
-    Ok(Named { root, like, bases: shadowed.routes, weighted: true })
-}
-
-fn pod_labels(f: &Facts<'_>) -> BTreeMap<String, String> {
-    let labels = f.spec.template["metadata"]["labels"].as_object().into_iter().flatten();
-    labels.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
-}
-
-/// A Service that selects other pods than the Rollout's would be pointed at none of them (F4).
-pub(super) fn check_selectors(f: &Facts<'_>, rows: &[&ServiceRow]) -> Result<(), Vec<Refusal>> {
-    let labels = pod_labels(f);
-    let mut refusals = Vec::new();
-    for row in rows {
-        let field = format!("Service {}", row.meta.name);
-        let base = super::edits::base_selector(row);
-        if let Some((key, value)) = base.iter().find(|(k, v)| labels.get(*k) != Some(v)) {
-            refusals.push(Refusal::new(
-                format!("{field}: spec.selector.{key}"),
-                value,
-                "the Rollout's pods have no such label",
-                "let the selector match the labels of spec.template",
-            ));
-        }
-        if base.is_empty() {
-            refusals.push(Refusal::new(
-                format!("{field}: spec.selector"),
-                &"",
-                "it selects nothing",
-                "give it labels of spec.template",
-            ));
-        }
-        let managed = row.meta.annotations.get(super::ANNOTATION_MANAGED_BY);
-        if let Some(other) = managed.filter(|m| **m != f.whose.rollout) {
-            let lives = f.observed.others.iter().any(|r| r.meta.name == *other);
-            if lives {
-                refusals.push(Refusal::new(
-                    field,
-                    other,
-                    "another Rollout manages it",
-                    "give each Rollout its own Services",
-                ));
-            }
-        }
-    }
-    if refusals.is_empty() { Ok(()) } else { Err(refusals) }
-}
-
-pub(super) fn missing_service(field: &str, name: &str) -> Refusal {
-    Refusal::new(field, &name, "there is no such Service in the namespace", "create it, or name another one")
-}
-
-fn no_port(row: &ServiceRow, port: &str) -> Refusal {
-    Refusal::new(
-        format!("Service {}: spec.ports", row.meta.name),
-        &port,
-        "it has no such port",
-        "give stable and canary Service the same ports",
-    )
-}
-
 fn bound_of(f: &Facts<'_>) -> Span {
     let seconds = f.observed.settings.live_bound.as_secs();
     Span::from_secs(u32::try_from(seconds).unwrap_or(15))
@@ -398,6 +289,15 @@ pub(super) fn agreed(status: Option<&TrafficStatus>) -> bool {
     let (want, live) = (status.and_then(|s| s.want.as_ref()), status.and_then(|s| s.live.as_ref()));
     // Asked for in between was another share, of which nobody knows whether it was served: an older sight proves nothing.
     same_share(want, live) && live.and_then(|l| l.since) >= want.and_then(|w| w.since)
+}
+
+/// Traefik was seen to serve this revision and no other, and nothing else is asked of it.
+pub(super) fn serves_only(status: Option<&TrafficStatus>, hash: &str) -> bool {
+    let all = |share: Option<i32>, of: Option<&String>| share == Some(100) && of.is_some_and(|of| of == hash);
+    agreed(status)
+        && live_of(status).is_some_and(|live| {
+            all(live.canary, live.canary_hash.as_ref()) || all(live.stable, live.stable_hash.as_ref())
+        })
 }
 
 /// What was last seen live.

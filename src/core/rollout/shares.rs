@@ -1,15 +1,17 @@
 //! The share of the canary, and what carries it: selectors, the weighted root, the routes around it.
 
-use super::canary::{index, is_lost};
+use super::Mutant;
 use super::dynamic;
 use super::edits;
+use super::guard::{is_lost, stable_is_gone};
+use super::named::Services;
 use super::pass::{Pass, Phase};
 use super::routing::{Routing, agreed, all_heard, live_of, same_share};
-use super::sizes::{self, enough};
-use super::spec::{Canary, DynamicStable};
+use super::sizes::enough;
+use super::spec::{Canary, Threshold};
 use crate::api::{TrafficShare, TrafficStatus};
 use crate::core::object::ResourceType;
-use crate::core::plan::Why;
+use crate::core::plan::{RefusedEffect, Why};
 use crate::core::row::ServiceRow;
 use crate::core::scalar::{Weight, raise_cap};
 use crate::core::traffic::covers;
@@ -20,23 +22,46 @@ pub(super) const MOST_UNHEARD: Weight = match Weight::new(50) {
     None => Weight::ZERO,
 };
 
-/// The share that the canary shall have now: what the steps ask for, never raised above what its available pods carry, and
+/// What a strategy asks of the router at this moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wish<'s> {
+    pub services: Services<'s>,
+    /// Share of the new revision while the update goes on.
+    pub weight: Weight,
+    /// Pods that it shall have for that.
+    pub pods: u32,
+    pub threshold: Threshold,
+    /// The canary whose stable shrinks as its share grows.
+    pub dynamic: Option<&'s Canary>,
+}
+
+/// The share that the canary shall have now: what the strategy asks for, never raised above what its available pods carry, and
 /// 0 for every reason to take it back.
-pub(super) fn desired_weight(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>) -> Weight {
-    let f = pass.f;
+pub(super) fn desired_weight(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>) -> Weight {
     let now = routing.weight;
     // W6: with nobody to answer in its place, the canary is all that users have.
-    if now > Weight::ZERO && routing.stable_ends.ready.is_empty() && !routing.canary_ends.ready.is_empty() {
-        return now;
-    }
+    let alone = routing.stable_ends.ready.is_empty() && !routing.canary_ends.ready.is_empty();
+    let floor = if alone { now } else { Weight::ZERO };
+    wished_weight(pass, wish, routing).max(floor)
+}
+
+/// What step and phase ask for, and pods and Traefik allow.
+fn wished_weight(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>) -> Weight {
+    let f = pass.f;
+    let now = routing.weight;
     let carries_current = routing.carried.as_deref() == Some(f.current());
-    let dynamic = canary.dynamic_stable != DynamicStable::Off;
-    if dynamic && dynamic::goes_back(pass, routing) {
+    let lost = routing.canary_ends.ready_of(f.current()) == 0 && !f.breaks(Mutant::KeepsLostShare);
+    if let Some(canary) = wish.dynamic.filter(|_| dynamic::goes_back(pass, routing)) {
         return dynamic::way_back(pass, canary, routing);
     }
     match pass.phase() {
+        Phase::Aborted
+            if f.breaks(Mutant::AbortWaitsForAllOfStable) && f.available(&pass.stable()) < f.spec.replicas =>
+        {
+            now
+        }
         Phase::Initial | Phase::Aborted => Weight::ZERO,
-        _ if routing.leaving || !carries_current || routing.canary_ends.ready_of(f.current()) == 0 => Weight::ZERO,
+        _ if routing.leaving || !carries_current || lost => Weight::ZERO,
         Phase::Settled => {
             // The end of a promotion: stable's share moves to the new pods before the canary's share goes.
             let stable = pass.stable();
@@ -47,12 +72,11 @@ pub(super) fn desired_weight(pass: &mut Pass<'_>, canary: &Canary, routing: &Rou
             if moved && routing.serving.as_deref() == Some(stable.as_str()) { Weight::ZERO } else { now }
         }
         Phase::Updating => {
-            if is_lost(pass, canary, routing) {
+            if is_lost(pass, wish, routing) && !f.breaks(Mutant::KeepsLostShare) {
                 return Weight::ZERO;
             }
-            let at = index(pass);
-            let wanted = sizes::weight_at(canary, at);
-            if dynamic && wanted < now {
+            let wanted = wish.weight;
+            if wish.dynamic.is_some() && wanted < now {
                 // Stable grows first.
                 let stable = f.available(&pass.stable()).min(routing.stable_ends.ready_of(&pass.stable()));
                 return if wanted.rest().pods(pass.stable_pods()) <= stable { wanted } else { now };
@@ -60,24 +84,29 @@ pub(super) fn desired_weight(pass: &mut Pass<'_>, canary: &Canary, routing: &Rou
             if wanted <= now || pass.halted().is_some() {
                 return wanted.min(now);
             }
-            let pods = sizes::canary_pods(canary, at, f.spec.replicas);
+            if f.breaks(Mutant::RaisesUncapped) {
+                return wanted;
+            }
             let available = f.available(f.current()).min(routing.canary_ends.ready_of(f.current()));
-            if !enough(canary.threshold, available, pods) {
+            if !enough(wish.threshold, available, wish.pods) {
                 return now;
             }
             // Above half, every instance must have been heard just now: a silent one may serve another share.
             let by_bound = pass.next.traffic.as_ref().is_some_and(|t| t.rung.as_deref() == Some("bound"));
-            if wanted > MOST_UNHEARD && !by_bound && !all_heard(pass) {
+            if wanted > MOST_UNHEARD && !by_bound && !stable_is_gone(pass, routing) && !all_heard(pass) {
                 return now;
             }
-            let cap = raise_cap(available, pods);
-            wanted.min(cap).max(now)
+            let raised = wanted.min(raise_cap(available, wish.pods)).max(now);
+            if f.breaks(Mutant::RaisesTooFar) {
+                return Weight::new(i64::from(raised.percent()) + 1).unwrap_or(raised);
+            }
+            raised
         }
     }
 }
 
 /// Selectors, and the record of what is asked; lowering goes out at once.
-pub(super) fn direct(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>, weight: Weight) {
+pub(super) fn direct(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>, weight: Weight) {
     let f = pass.f;
     let stable = pass.stable();
     let live = live_of(pass.next.traffic.as_ref()).cloned();
@@ -85,20 +114,20 @@ pub(super) fn direct(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>
 
     // Stable's Service moves when the pods of the stable revision are there to answer.
     let stable_target = if pass.phase() == Phase::Initial {
-        canary.stable_service.as_ref().filter(|s| s.ours).and(f.hash.clone())
+        // Where there was a stable revision and its ReplicaSet is gone, users go to whoever is there.
+        let lost = !stable.is_empty() && f.available(f.current()) > 0;
+        wish.services.stable().filter(|s| s.ours || lost).and(f.hash.clone())
     } else {
-        let ready = f.available(&stable) > 0 || routing.stable_ends.ready.is_empty();
+        let ready = f.available(&stable) > 0 || routing.stable_ends.is_deserted();
         if ready { Some(stable.clone()) } else { routing.serving.clone() }
     };
 
     // The canary's Service never changes revision while it has a share, as far as is known (T11).
     let known = pass.next.traffic.is_none() || agreed(pass.next.traffic.as_ref());
-    let reached = routing.weight > Weight::ZERO || live_canary > 0 || (!known && routing.row.is_some());
-    let refused = f
-        .observed
-        .refused
-        .iter()
-        .any(|r| r.target.resource == ResourceType::TRAEFIK_SERVICE && r.target.name == routing.root.name);
+    // An object that lists an empty stable is not loaded: nobody is reached through it, and no weight of it is ever known.
+    let loaded = routing.row.is_some() && !routing.is_without_stable();
+    let reached = routing.weight > Weight::ZERO || live_canary > 0 || (!known && loaded);
+    let refused = refused_root(pass, routing, weight).is_some();
     let overdue = pass
         .next
         .traffic
@@ -108,9 +137,16 @@ pub(super) fn direct(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>
     let second_lever = pass.phase() == Phase::Aborted && (refused || overdue);
     let canary_target = match pass.phase() {
         Phase::Initial => stable_target.clone(),
-        _ if reached && !second_lever => routing.carried.clone(),
+        _ if reached && !second_lever && !f.breaks(Mutant::MovesServiceWithShare) => routing.carried.clone(),
+        Phase::Aborted if f.breaks(Mutant::ServiceStaysOnCanary) => routing.carried.clone(),
+        Phase::Updating if f.breaks(Mutant::SelectsUnready) => Some(f.current().to_owned()),
         Phase::Updating if f.available(f.current()) > 0 || routing.carried.as_deref() == Some(f.current()) => {
             Some(f.current().to_owned())
+        }
+        // Of a stable without pods nobody could answer.
+        _ if f.available(&stable) == 0 && f.spec.replicas > 0 => {
+            let there = routing.carried.clone().filter(|hash| f.sets.contains_key(hash));
+            there.or_else(|| Some(stable.clone()))
         }
         _ => Some(stable.clone()),
     };
@@ -134,18 +170,22 @@ pub(super) fn direct(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>
         status.objects = Some(routing.objects());
         status.way = Some(routing.way.to_owned());
     }
-    status.message = problem(pass, routing).or_else(|| dynamic::waits(pass, canary, routing));
+    status.message = problem(pass, routing, weight);
+    if wish.dynamic.is_some() && status.message.is_none() {
+        status.message = dynamic::waits(pass, routing);
+    }
     pass.next.traffic = Some(status);
 
     if weight < routing.weight {
         pass.urgent = true;
         if let Ok(Some(effect)) = routing.root.write(routing.row, weight, &f.whose, Why::LowerWeight) {
-            pass.safety.push(effect);
+            let late = f.breaks(Mutant::LowersLate);
+            if late { &mut pass.effects } else { &mut pass.safety }.push(effect);
         }
     }
     let roles = [
-        (canary.stable_service.as_ref(), &routing.root.stable, stable_target),
-        (canary.canary_service.as_ref(), &routing.root.canary, canary_target),
+        (wish.services.stable(), &routing.root.stable, stable_target),
+        (wish.services.canary(), &routing.root.canary, canary_target),
     ];
     for (named, child, target) in roles {
         let row = f.service(&child.service);
@@ -176,13 +216,20 @@ pub(super) fn point(pass: &mut Pass<'_>, row: &ServiceRow, target: Option<&str>)
     }
 }
 
+/// The refusal of the root's write, while that is still wanted: of one that nobody wants any more nothing follows.
+fn refused_root<'a>(pass: &Pass<'a>, routing: &Routing<'_>, weight: Weight) -> Option<&'a RefusedEffect> {
+    let wanted = routing.row.is_none() || weight != routing.weight;
+    let of_root =
+        |r: &&RefusedEffect| r.target.resource == ResourceType::TRAEFIK_SERVICE && r.target.name == routing.root.name;
+    pass.f.observed.refused.iter().find(of_root).filter(|_| wanted)
+}
+
 /// What stands in the way of a share, for status.
-fn problem(pass: &Pass<'_>, routing: &Routing<'_>) -> Option<String> {
+fn problem(pass: &Pass<'_>, routing: &Routing<'_>, weight: Weight) -> Option<String> {
     let f = pass.f;
     let named = f.observed.ingress_routes.iter().flat_map(|r| &r.routes).flat_map(|r| &r.services);
     let routed = named.into_iter().any(|(kind, _, name)| kind == "TraefikService" && *name == routing.root.name);
-    let refused = f.observed.refused.iter().find(|r| r.target.name == routing.root.name);
-    if let Some(refused) = refused {
+    if let Some(refused) = refused_root(pass, routing, weight) {
         return Some(format!("{}: {}", refused.target, refused.message));
     }
     (routing.way == "weightedTraefikServiceName" && !routed)
@@ -192,10 +239,13 @@ fn problem(pass: &Pass<'_>, routing: &Routing<'_>) -> Option<String> {
 /// The root with a share that is not lower than before, and the routes around it; leaf first.
 pub(super) fn raise(pass: &mut Pass<'_>, routing: &Routing<'_>, weight: Weight) {
     let f = pass.f;
-    if routing.leaving || (routing.row.is_none() && routing.stable_ends.ready.is_empty()) {
+    // Before anybody answers there is nothing to route to; what routed before goes on to route.
+    if routing.leaving || (routing.row.is_none() && routing.is_without_stable() && weight == Weight::ZERO) {
         return;
     }
-    if weight >= routing.weight {
+    let asked = f.seen.traffic.as_ref().and_then(|t| t.want.as_ref()?.canary);
+    let trusts = f.breaks(Mutant::TrustsItsRecord) && asked == Some(weight.percent());
+    if weight >= routing.weight && !trusts {
         let why = if routing.row.is_none() { Why::RouteSetUp } else { Why::RaiseWeight };
         match routing.root.write(routing.row, weight, &f.whose, why) {
             Ok(effect) => pass.effects.extend(effect),

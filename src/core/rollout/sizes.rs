@@ -1,7 +1,7 @@
 //! How many pods each revision shall have.
 
 use super::spec::{Canary, CanaryScale, Step, Threshold};
-use crate::core::scalar::{Rounding, Weight, basic_split, surge_and_unavailable};
+use crate::core::scalar::{Rounding, Split, Weight, basic_split, surge_and_unavailable};
 
 /// The share that the steps ask for at `index`: the last `setWeight` at or before it; everything after the last step (T2).
 pub(super) fn weight_at(canary: &Canary, index: usize) -> Weight {
@@ -13,10 +13,18 @@ pub(super) fn weight_at(canary: &Canary, index: usize) -> Weight {
     weights.next().unwrap_or(Weight::ZERO)
 }
 
-/// The pods that the steps ask for at `index`, where `all` are wanted (T1, T3, T5).
+/// The pods of both roles where shares are numbers of pods (C2).
+pub(super) fn split(canary: &Canary, weight: Weight, all: u32) -> Split {
+    basic_split(all, weight, canary.max_surge.of(all, Rounding::Up) > 0)
+}
+
+/// The pods that the steps ask for at `index`, where `all` are wanted (T1, T3, T5; C2 and C9 without a router).
 pub(super) fn canary_pods(canary: &Canary, index: usize, all: u32) -> u32 {
     if index >= canary.steps.len() {
         return all;
+    }
+    if canary.traffic.is_none() {
+        return split(canary, weight_at(canary, index), all).canary;
     }
     let mut scale = None;
     for step in &canary.steps[..=index] {
@@ -57,7 +65,7 @@ pub(super) struct Pods {
 /// `all - maxUnavailable` available ones.
 pub(super) fn basic(canary: &Canary, weight: Weight, all: u32, seen: Pods) -> (u32, u32) {
     let (surge, unavailable) = surge_and_unavailable(canary.max_surge, canary.max_unavailable, all);
-    let split = basic_split(all, weight, canary.max_surge.of(all, Rounding::Up) > 0);
+    let split = split(canary, weight, all);
     let (mut new, mut stable) = (seen.canary.0, seen.stable.0);
     let ceiling = all.saturating_add(surge);
     // Stable first: it is what users are served by.
@@ -119,6 +127,16 @@ mod tests {
         let at = |i| weight_at(&c, i).percent();
         assert_eq!([at(0), at(1), at(2), at(3), at(4)], [0, 20, 20, 60, 100]);
         assert_eq!([canary_pods(&c, 0, 10), canary_pods(&c, 2, 10), canary_pods(&c, 4, 10)], [0, 2, 10]);
+    }
+
+    /// C2: 1 of 10 is nearer to 14 % than 2 of 10; a router gives 14 % of the requests to 2.
+    #[test]
+    fn a_step_asks_for_the_nearest_split_or_for_the_weight_rounded_up() {
+        let steps = json!([{"setWeight": 14}]);
+        assert_eq!(canary_pods(&canary(&steps, &json!({"maxSurge": 0})), 0, 10), 1);
+        let traffic = json!({"traefik": {"weightedTraefikServiceName": "w"}});
+        let routed = json!({"stableService": "s", "canaryService": "c", "trafficRouting": traffic});
+        assert_eq!(canary_pods(&canary(&steps, &routed), 0, 10), 2);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Steps of a canary: at most one ends in a pass, and why it does.
 
-use super::canary::{index, is_lost};
+use super::Mutant;
+use super::canary::{index, wish};
+use super::guard::{is_lost, stable_is_gone};
 use super::pass::{Pass, Phase};
 use super::routing::{Routing, agreed, live_of};
 use super::runs::Place;
@@ -16,7 +18,8 @@ pub(super) fn advance(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Rou
     let len = canary.steps.len();
     match pass.phase() {
         Phase::Initial => {
-            if f.hash.is_some() && enough(canary.threshold, f.available(&hash), all) && f.sets.contains_key(&hash) {
+            let there = enough(canary.threshold, f.available(&hash), all) || f.breaks(Mutant::StableUnseen);
+            if f.hash.is_some() && there && f.sets.contains_key(&hash) {
                 pass.next.stable_proven = Some(all > 0);
                 pass.complete("Initial deploy", Some(len));
             }
@@ -52,7 +55,10 @@ pub(super) fn advance(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Rou
                 }
                 return;
             }
-            let all_live = routing.is_none() || all == 0 || is_live(pass, Weight::FULL, &hash);
+            let all_live = routing.is_none()
+                || all == 0
+                || is_live(pass, Weight::FULL, &hash)
+                || f.breaks(Mutant::CompletesUnseen);
             if all_live && enough(canary.threshold, f.available(&hash), all) {
                 pass.next.stable_proven = Some(all > 0);
                 pass.complete("Completed all steps", Some(len));
@@ -88,6 +94,14 @@ fn end_step(pass: &mut Pass<'_>, to: usize, how: &str) {
     pass.notice(false, "RolloutStepCompleted", format!("Rollout step {from} completed: {how}"));
 }
 
+/// Without a router the share is that of the pods: none are too many, and stable's are made (T7).
+fn is_split(pass: &Pass<'_>, canary: &Canary, weight: Weight) -> bool {
+    let f = pass.f;
+    let split = sizes::split(canary, weight, f.spec.replicas);
+    let stable = pass.stable();
+    f.size(f.current()) <= split.canary && (f.size(&stable) == split.stable || !f.sets.contains_key(&stable))
+}
+
 fn step_is_done(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'_>>, at: usize) -> bool {
     let f = pass.f;
     let hash = f.current().to_owned();
@@ -95,8 +109,13 @@ fn step_is_done(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'
     let scaled = enough(canary.threshold, f.available(&hash), pods);
     match &canary.steps[at] {
         Step::SetWeight(weight) => {
-            let live = routing.is_none() || f.spec.replicas == 0 || is_live(pass, *weight, &hash);
-            scaled && live
+            let reached = match routing {
+                None => is_split(pass, canary, *weight),
+                Some(routing) => {
+                    f.spec.replicas == 0 || stable_is_gone(pass, routing) || is_live(pass, *weight, &hash)
+                }
+            };
+            scaled && reached
         }
         Step::SetCanaryScale(_) => scaled,
         Step::Pause(duration) => {
@@ -109,13 +128,17 @@ fn step_is_done(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'
             let mut since = started;
             if let Some(routing) = routing.filter(|_| weight > Weight::ZERO && f.spec.replicas > 0) {
                 // What was live may be an old record: a process that died before it noted the loss comes back to it.
-                if is_lost(pass, canary, routing) || !is_live(pass, weight, &hash) {
+                let live = stable_is_gone(pass, routing) || is_live(pass, weight, &hash);
+                if is_lost(pass, wish(pass, canary), routing) || !live {
                     return false;
                 }
                 let served = live_of(pass.next.traffic.as_ref()).and_then(|l| l.since);
                 since = since.max(served.unwrap_or(since));
             }
-            let end = duration.after(since);
+            let mut end = duration.after(since);
+            if f.breaks(Mutant::HalvesPauses) {
+                end -= duration.as_duration() / 2;
+            }
             pass.wake_at(end);
             f.now >= end
         }

@@ -6,7 +6,7 @@ use crate::sim::oracle::Oracle;
 use crate::sim::run::Run;
 use serde_json::{Value, json};
 
-mod duration;
+mod dump;
 mod former;
 mod retire;
 mod roles;
@@ -45,8 +45,8 @@ fn canary(steps: Value) -> Value {
 }
 
 /// A cluster with the Services, the user's IngressRoute and the Rollout.
-fn cluster(strategy: Value, declared: &[i64]) -> Run {
-    let run = Run::new(Oracle::new(NAMESPACE, "web", "web", declared));
+fn cluster(strategy: Value) -> Run {
+    let run = Run::new(Oracle::new());
     {
         let mut state = run.shared.state();
         for name in ["web-stable", "web-canary"] {
@@ -111,7 +111,7 @@ fn at_rest(run: &mut Run) {
 
 #[test]
 fn the_first_revision_becomes_stable_and_then_nothing_is_written() {
-    let mut run = cluster(canary(json!([{"setWeight": 20}, {"pause": {}}])), &[20]);
+    let mut run = cluster(canary(json!([{"setWeight": 20}, {"pause": {}}])));
     run.pass_time(60);
     let status = status(&run);
     assert_eq!(status["phase"], "Healthy", "{status:#}");
@@ -124,7 +124,7 @@ fn the_first_revision_becomes_stable_and_then_nothing_is_written() {
 #[test]
 fn a_canary_goes_from_step_to_step_and_is_promoted() {
     let steps = json!([{"setWeight": 20}, {"pause": {}}, {"setWeight": 60}, {"pause": {"duration": "10s"}}]);
-    let mut run = cluster(canary(steps), &[20, 60]);
+    let mut run = cluster(canary(steps));
     run.pass_time(30);
     set_image(&run, "app:2");
     run.pass_time(60);
@@ -147,7 +147,7 @@ fn a_canary_goes_from_step_to_step_and_is_promoted() {
 
 #[test]
 fn abort_takes_the_share_back_and_the_revision_is_not_started_again() {
-    let mut run = cluster(canary(json!([{"setWeight": 50}, {"pause": {}}])), &[50]);
+    let mut run = cluster(canary(json!([{"setWeight": 50}, {"pause": {}}])));
     run.pass_time(30);
     set_image(&run, "app:2");
     run.pass_time(60);
@@ -178,7 +178,7 @@ fn e4_a_metric_without_end_is_refused_where_its_end_is_waited_for() {
         "provider": {"prometheus": {"address": "http://prometheus.test", "query": "up"}}}]});
     let reference = json!({"templates": [{"templateName": "errors"}]});
     let mut inline = canary(json!([{"setWeight": 50}, {"analysis": reference}]));
-    let mut run = cluster(inline.clone(), &[50]);
+    let mut run = cluster(inline.clone());
     put(&mut run.shared.state(), ResourceType::ANALYSIS_TEMPLATE, "errors", &endless);
     run.pass_time(30);
     let refused = status(&run);
@@ -188,7 +188,7 @@ fn e4_a_metric_without_end_is_refused_where_its_end_is_waited_for() {
     assert!(message.contains("set count"), "{message}");
     inline["canary"]["steps"] = json!([{"setWeight": 50}]);
     inline["canary"]["analysis"] = reference;
-    let mut run = cluster(inline, &[50]);
+    let mut run = cluster(inline);
     put(&mut run.shared.state(), ResourceType::ANALYSIS_TEMPLATE, "errors", &endless);
     run.pass_time(30);
     assert_eq!(status(&run)["phase"], "Healthy");
@@ -196,7 +196,7 @@ fn e4_a_metric_without_end_is_refused_where_its_end_is_waited_for() {
 
 #[test]
 fn a_third_revision_starts_only_when_the_second_has_no_share() {
-    let mut run = cluster(canary(json!([{"setWeight": 50}, {"pause": {}}])), &[50]);
+    let mut run = cluster(canary(json!([{"setWeight": 50}, {"pause": {}}])));
     run.pass_time(30);
     set_image(&run, "app:2");
     run.pass_time(60);
@@ -211,7 +211,7 @@ fn a_third_revision_starts_only_when_the_second_has_no_share() {
 
 #[test]
 fn going_back_to_stable_in_the_middle_takes_the_share_back_and_is_healthy() {
-    let mut run = cluster(canary(json!([{"setWeight": 50}, {"pause": {}}])), &[50]);
+    let mut run = cluster(canary(json!([{"setWeight": 50}, {"pause": {}}])));
     run.pass_time(30);
     set_image(&run, "app:2");
     run.pass_time(60);
@@ -224,7 +224,7 @@ fn going_back_to_stable_in_the_middle_takes_the_share_back_and_is_healthy() {
 
 #[test]
 fn a_template_that_the_api_server_refuses_changes_nothing_but_the_condition() {
-    let mut run = cluster(canary(json!([{"setWeight": 50}])), &[50]);
+    let mut run = cluster(canary(json!([{"setWeight": 50}])));
     run.pass_time(30);
     set_image(&run, "refused");
     run.pass_time(60);
@@ -237,7 +237,7 @@ fn a_template_that_the_api_server_refuses_changes_nothing_but_the_condition() {
 
 #[test]
 fn abort_works_while_the_spec_cannot_be_read() {
-    let mut run = cluster(canary(json!([{"setWeight": 50}, {"pause": {}}])), &[50]);
+    let mut run = cluster(canary(json!([{"setWeight": 50}, {"pause": {}}])));
     run.pass_time(30);
     set_image(&run, "app:2");
     run.pass_time(60);
@@ -253,7 +253,7 @@ fn abort_works_while_the_spec_cannot_be_read() {
 
 #[test]
 fn a_canary_that_loses_its_pods_has_no_share() {
-    let mut run = cluster(canary(json!([{"setWeight": 50}, {"pause": {}}])), &[50]);
+    let mut run = cluster(canary(json!([{"setWeight": 50}, {"pause": {}}])));
     run.pass_time(30);
     set_image(&run, "app:2");
     run.pass_time(60);
@@ -270,7 +270,7 @@ fn a_canary_that_loses_its_pods_has_no_share() {
 
 #[test]
 fn pods_that_crash_past_the_deadline_abort_by_themselves() {
-    let mut run = cluster(canary(json!([{"setWeight": 50}])), &[50]);
+    let mut run = cluster(canary(json!([{"setWeight": 50}])));
     run.pass_time(30);
     change(&run, |object| object["spec"]["progressDeadlineSeconds"] = json!(30));
     set_image(&run, "bad:2");
@@ -285,7 +285,7 @@ fn pods_that_crash_past_the_deadline_abort_by_themselves() {
 fn blue_green_switches_when_promoted_and_back_on_abort() {
     let strategy = json!({"blueGreen": {"activeService": "web-stable", "previewService": "web-canary",
         "autoPromotionEnabled": false}});
-    let mut run = cluster(strategy, &[]);
+    let mut run = cluster(strategy);
     run.pass_time(30);
     let first = selected(&run, "web-stable");
     assert_eq!(status(&run)["phase"], "Healthy", "{:#}", status(&run));
@@ -312,7 +312,7 @@ fn blue_green_switches_when_promoted_and_back_on_abort() {
 #[test]
 fn without_a_router_pods_are_replaced_inside_surge_and_missing() {
     let strategy = json!({"canary": {"steps": [{"setWeight": 50}, {"pause": {}}], "maxSurge": 1, "maxUnavailable": 0}});
-    let mut run = cluster(strategy, &[]);
+    let mut run = cluster(strategy);
     run.pass_time(30);
     assert_eq!(status(&run)["phase"], "Healthy", "{:#}", status(&run));
     set_image(&run, "app:2");
@@ -328,7 +328,7 @@ fn without_a_router_pods_are_replaced_inside_surge_and_missing() {
 /// F1 put right: nothing selects a revision that is gone.
 #[test]
 fn services_of_the_user_are_given_back_when_the_rollout_is_deleted() {
-    let mut run = cluster(canary(json!([{"setWeight": 50}])), &[50]);
+    let mut run = cluster(canary(json!([{"setWeight": 50}])));
     run.pass_time(30);
     assert_ne!(selected(&run, "web-stable"), "");
     let now = run.now();
@@ -347,7 +347,7 @@ fn services_of_the_user_are_given_back_when_the_rollout_is_deleted() {
 /// Where an Application leaves the selector to the Rollout, git's labels come by annotation.
 #[test]
 fn a_selector_that_changes_in_git_reaches_the_service_with_the_hash() {
-    let mut run = cluster(canary(json!([{"setWeight": 50}])), &[50]);
+    let mut run = cluster(canary(json!([{"setWeight": 50}])));
     change(&run, |o| o["spec"]["template"]["metadata"]["labels"] = json!({"app": "web", "tier": "front"}));
     run.pass_time(30);
     let stable = ObjectRef::new(ResourceType::SERVICE, NAMESPACE, "web-stable");

@@ -212,7 +212,12 @@ mod tests {
     fn made(layers: Layers, priority: i64) -> Vec<RouteObject> {
         let whose = Ownership { namespace: "shop".into(), rollout: "web".into(), uid: "u".into() };
         let child = |name: &str| Child { service: name.into(), port: "80".into() };
-        let root = Root { name: "web".into(), stable: child("web-stable"), canary: child("web-canary") };
+        let root = Root {
+            name: "web".into(),
+            stable: child("web-stable"),
+            canary: child("web-canary"),
+            stable_is_empty: false,
+        };
         objects(&[base(priority)], layers, &root, &whose)
     }
 

@@ -17,6 +17,8 @@ pub struct Root {
     pub name: String,
     pub stable: Child,
     pub canary: Child,
+    /// No pod of stable answers: with all of the share at the canary it is not listed.
+    pub stable_is_empty: bool,
 }
 
 /// A Service with the port that requests go to: a number or a name, as it is written.
@@ -49,10 +51,13 @@ pub enum RootError {
 }
 
 impl Root {
-    /// Always stable first, so that its place never changes; the canary is listed only while it has a share, since an entry
-    /// that cannot be built takes the whole object with it.
+    /// Always stable first, so that its place never changes; the canary is listed only while it has a share, and stable not when
+    /// it has neither pods nor a share, since an entry that cannot be built takes the whole object with it.
     fn spec(&self, canary: Weight) -> Value {
-        let mut services = vec![self.stable.weighted(canary.rest())];
+        let mut services = Vec::new();
+        if canary < Weight::FULL || !self.stable_is_empty {
+            services.push(self.stable.weighted(canary.rest()));
+        }
         if canary > Weight::ZERO {
             services.push(self.canary.weighted(canary));
         }
@@ -173,7 +178,12 @@ mod tests {
 
     fn root() -> Root {
         let child = |name: &str| Child { service: name.into(), port: "80".into() };
-        Root { name: "web".into(), stable: child("web-stable"), canary: child("web-canary") }
+        Root {
+            name: "web".into(),
+            stable: child("web-stable"),
+            canary: child("web-canary"),
+            stable_is_empty: false,
+        }
     }
 
     fn row(spec: Value, ours: bool) -> TraefikServiceRow {

@@ -1,9 +1,9 @@
 //! Each schedule again, with a fault at each of its writes: the process killed before or after it, its answer lost, it
 //! refused. The end must be that of the undisturbed run.
 
-use super::shop::{End, Shop};
+use super::super::shop::End;
+use super::shop::Shop;
 use crate::execute::faults::{Action, Fault};
-use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 /// What people do, from the first second on; and how long it takes until all is at rest, with a process's death on the way.
@@ -46,16 +46,14 @@ fn play(schedule: Schedule, faults: Vec<Fault>) -> Shop {
 fn writes(shop: &Shop, from: i64) -> Vec<(String, u32)> {
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     let state = shop.run.shared.state();
-    let time = |line: &str| line.split(' ').next().and_then(|t| t.parse::<Timestamp>().ok());
-    let first = state.writes.first().and_then(|line| time(line));
+    let first = state.writes.first().map(|wrote| wrote.at);
     let mut all = Vec::new();
-    for line in &state.writes {
-        let why = if line.contains(" status {") { "status" } else { line.rsplit(' ').next().unwrap_or_default() };
-        let count = counts.entry(why.to_owned()).or_default();
+    for wrote in &state.writes {
+        let count = counts.entry(wrote.why.to_owned()).or_default();
         *count += 1;
-        let after = first.zip(time(line)).map_or(0, |(first, at)| at.duration_since(first).as_secs());
+        let after = first.map_or(0, |first| wrote.at.duration_since(first).as_secs());
         if after >= from {
-            all.push((why.to_owned(), *count));
+            all.push((wrote.why.to_owned(), *count));
         }
     }
     all

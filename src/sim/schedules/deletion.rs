@@ -1,6 +1,7 @@
 //! The end of a Rollout: by itself, with its pods left behind, in a namespace that ends, while nobody is there to see it.
 
-use super::shop::{NAMESPACE, Shop, name, replica_sets, rollout};
+use super::super::shop::{NAMESPACE, name, replica_sets, rollout};
+use super::shop::{Shop, lines};
 use crate::core::object::{ObjectRef, ResourceType};
 use crate::sim::api::State;
 use jiff::SignedDuration;
@@ -138,7 +139,7 @@ fn a_rollout_that_comes_back_adopts_what_it_left() {
     assert_eq!((shop.phase().as_str(), images_of(&shop)), ("Healthy", before), "{}", shop.story());
     let state = shop.run.shared.state();
     let owned = |t: &ObjectRef| state.server.get(t).expect("it")["metadata"]["ownerReferences"][0]["uid"] == uid;
-    assert!(replica_sets(&state).iter().all(|(target, ..)| owned(target)), "{}", state.writes.join("\n"));
+    assert!(replica_sets(&state).iter().all(|(target, ..)| owned(target)), "{}", lines(&state.writes));
     assert!(owned(&name(ResourceType::TRAEFIK_SERVICE, "web")));
 }
 

@@ -1,20 +1,15 @@
 //! `dynamicStableScale`: pods follow the shares in both roles, and the way back waits for stable.
 
-use super::shop::{Shop, replica_sets};
+use super::super::shop::replica_sets;
+use super::shop::{Shop, lines};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-fn shop(steps: Value, more: Value) -> Shop {
+fn shop(steps: Value) -> Shop {
     let mut shop = Shop::with(steps, vec![], &[]);
     shop.run.oracle.back_within = Some(SignedDuration::from_secs(65));
-    shop.edit(0, move |o| {
-        let canary = &mut o["spec"]["strategy"]["canary"];
-        canary["dynamicStableScale"] = json!(true);
-        for (key, value) in more.as_object().into_iter().flatten() {
-            canary[key] = value.clone();
-        }
-    });
+    shop.edit(0, |o| o["spec"]["strategy"]["canary"]["dynamicStableScale"] = json!(true));
     shop.play(60);
     assert_eq!(shop.phase(), "Healthy", "{}", shop.story());
     shop
@@ -30,8 +25,8 @@ fn both(stable: u64, canary: u64) -> BTreeMap<String, u64> {
 }
 
 /// A canary at 75 % with three of four pods.
-fn at_75(more: Value) -> Shop {
-    let mut shop = shop(steps(), more);
+fn at_75() -> Shop {
+    let mut shop = shop(steps());
     shop.deploy(0, "web:2");
     shop.play(30);
     assert_eq!((shop.weight(), shop.end().pods), (25, both(3, 1)), "{}", shop.story());
@@ -41,51 +36,9 @@ fn at_75(more: Value) -> Shop {
     shop
 }
 
-/// Scenario 14: never more than N pods at rest, and the abort goes 75, 25, 0.
-#[test]
-fn pods_follow_the_shares_and_an_abort_goes_back_as_stable_carries_it() {
-    let mut shop = at_75(json!({}));
-    shop.run.shared.state().node.start_up = SignedDuration::from_secs(5);
-    shop.annotate(0, "abort", "slow");
-    shop.play(3);
-    assert_eq!((shop.weight(), shop.end().pods), (75, both(3, 3)), "stable grows first: {}", shop.story());
-    shop.play(60);
-    assert_eq!(shop.run.oracle.weights, [0, 25, 75, 25, 0], "{}", shop.story());
-    let end = shop.end();
-    assert_eq!((end.phase.as_str(), &end.pods), ("Degraded", &both(4, 0)), "{}", shop.story());
-    assert!(end.services.values().all(|image| image == "web:1"), "{end:?}");
-}
-
-/// Scenario 15: a delay that was given holds the canary whole, and its clock starts when it has no share.
-#[test]
-fn a_given_abort_delay_holds_the_canary_until_it_is_over() {
-    let mut shop = at_75(json!({"abortScaleDownDelaySeconds": 60}));
-    shop.annotate(0, "abort", "slow");
-    shop.play(30);
-    assert_eq!((shop.weight(), shop.end().pods), (0, both(4, 3)), "{}", shop.story());
-    shop.play(90);
-    assert_eq!(shop.end().pods, both(4, 0), "{}", shop.story());
-}
-
-/// Scenario 16, W1.
-#[test]
-fn going_back_to_stable_waits_until_it_carries_everybody() {
-    let mut shop = shop(steps(), json!({}));
-    shop.deploy(0, "web:2");
-    shop.play(30);
-    shop.run.shared.state().node.start_up = SignedDuration::from_secs(20);
-    shop.deploy(0, "web:1");
-    shop.play(15);
-    assert_eq!((shop.weight(), shop.end().pods), (25, both(4, 1)), "{}", shop.story());
-    shop.play(60);
-    let end = shop.end();
-    assert_eq!((end.phase.as_str(), &end.pods), ("Healthy", &both(4, 0)), "{}", shop.story());
-    assert_eq!(shop.run.oracle.weights, [0, 25, 0], "{}", shop.story());
-}
-
 #[test]
 fn a_promotion_ends_with_all_pods_new_and_none_old() {
-    let mut shop = at_75(json!({}));
+    let mut shop = at_75();
     shop.annotate(0, "promote", "step");
     shop.play(60);
     let end = shop.end();
@@ -96,7 +49,7 @@ fn a_promotion_ends_with_all_pods_new_and_none_old() {
 /// Stable keeps a pod while its Service is in the route, or Traefik could not build the route at all.
 #[test]
 fn stable_keeps_a_pod_as_long_as_the_canary_may_go_back() {
-    let mut shop = shop(json!([{"setWeight": 100}, {"pause": {}}]), json!({}));
+    let mut shop = shop(json!([{"setWeight": 100}, {"pause": {}}]));
     shop.deploy(0, "web:2");
     shop.play(120);
     assert_eq!((shop.weight(), shop.end().pods), (100, both(1, 4)), "{}", shop.story());
@@ -108,20 +61,20 @@ fn stable_keeps_a_pod_as_long_as_the_canary_may_go_back() {
 /// Design, section 4: 0 at once when the canary has no endpoint.
 #[test]
 fn a_canary_that_died_is_left_at_once() {
-    let mut shop = at_75(json!({}));
+    let mut shop = at_75();
     shop.strike(0, "web:2", true);
     shop.play(2);
     assert_eq!(shop.weight(), 0, "{}", shop.story());
     shop.play(60);
     let state = shop.run.shared.state();
     let stable = replica_sets(&state).into_iter().find(|(_, image, _)| image == "web:1").expect("it");
-    assert_eq!(stable.2["spec"]["replicas"], json!(4), "stable has everybody: {}", state.writes.join("\n"));
+    assert_eq!(stable.2["spec"]["replicas"], json!(4), "stable has everybody: {}", lines(&state.writes));
 }
 
 /// Stable never gets its pods: the share goes back all the same when the time is over.
 #[test]
 fn a_stable_that_cannot_grow_has_everybody_after_a_minute() {
-    let mut shop = at_75(json!({}));
+    let mut shop = at_75();
     shop.run.shared.state().node.start_up = SignedDuration::from_hours(1);
     shop.annotate(0, "abort", "slow");
     shop.play(50);
@@ -133,7 +86,7 @@ fn a_stable_that_cannot_grow_has_everybody_after_a_minute() {
 /// N7: a third revision waits as the way back does.
 #[test]
 fn a_newer_revision_in_the_middle_waits_for_stable() {
-    let mut shop = at_75(json!({}));
+    let mut shop = at_75();
     shop.deploy(0, "web:3");
     shop.play(60);
     assert_eq!(shop.run.oracle.weights, [0, 25, 75, 25, 0, 25], "{}", shop.story());

@@ -1,7 +1,8 @@
 //! Pods older than a moment are replaced (Q1), and users notice nothing.
 
+use super::super::shop::name;
 use super::crashes::{Schedule, survives};
-use super::shop::{PODS, Shop, default_steps, name};
+use super::shop::{PODS, Shop, default_steps};
 use crate::core::object::ResourceType;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -40,7 +41,7 @@ fn oldest(shop: &Shop) -> Timestamp {
 }
 
 fn evictions(shop: &Shop) -> usize {
-    shop.run.shared.state().writes.iter().filter(|line| line.ends_with(" restart")).count()
+    shop.run.shared.state().writes.iter().filter(|wrote| wrote.why == "restart").count()
 }
 
 /// Design section 4: never below N - floor(maxUnavailable), and one more where that is nothing.

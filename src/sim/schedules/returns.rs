@@ -64,7 +64,7 @@ fn the_window_counts_the_revisions_between() {
 #[test]
 fn a_return_inside_the_window_never_gets_more_than_its_pods_carry() {
     let mut shop = opened(1);
-    shop.run.oracle.declared.push(50);
+    shop.run.oracle.declared.insert(50);
     shop.edit(0, |o| o["spec"]["strategy"]["canary"]["scaleDownDelaySeconds"] = json!(3600));
     completed(&mut shop, "web:2");
     shop.edit(0, |o| {

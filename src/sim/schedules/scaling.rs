@@ -1,6 +1,7 @@
 //! Somebody scales the Rollout, a person or an autoscaler, at any moment of an update.
 
-use super::shop::{NAMESPACE, Shop, replica_sets};
+use super::super::shop::{NAMESPACE, replica_sets};
+use super::shop::Shop;
 use crate::core::object::{ObjectRef, ResourceType};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -85,9 +86,10 @@ fn an_abort_after_a_scale_in_finds_stable_whole_and_then_it_is_scaled_in() {
     shop.play(120);
     assert_eq!((shop.phase().as_str(), pods(&shop)), ("Degraded", only("web:1", 1)), "{}", shop.story());
     let state = shop.run.shared.state();
-    let at = |part: &str| state.writes.iter().position(|w| w.contains(part)).unwrap_or(usize::MAX);
-    let last_scale = state.writes.iter().rposition(|w| w.contains("ReplicaSet") && w.ends_with(" scale"));
-    assert!(last_scale > Some(at("lower-weight")), "{}", state.writes.join("\n"));
+    let writes: Vec<String> = state.writes.iter().map(ToString::to_string).collect();
+    let at = |part: &str| writes.iter().position(|w| w.contains(part)).unwrap_or(usize::MAX);
+    let last_scale = writes.iter().rposition(|w| w.contains("ReplicaSet") && w.ends_with(" scale"));
+    assert!(last_scale > Some(at("lower-weight")), "{}", writes.join("\n"));
     drop(state);
     assert_eq!(sizes_of(&shop, "web:1"), [4, 1]);
 }
@@ -198,4 +200,43 @@ fn of_blue_green_the_active_pods_alone_are_counted() {
     let active = ObjectRef::new(ResourceType::SERVICE, NAMESPACE, "web-stable");
     let hash = shop.run.get(&active).expect("it")["spec"]["selector"]["rollouts-pod-template-hash"].clone();
     assert!(shop.status()["selector"].as_str().expect("text").contains(hash.as_str().expect("a hash")));
+}
+
+/// Without a router the nearest split counts (C2), which may be a pod less than the weight rounded up: the step ends with it.
+#[test]
+fn a_step_by_numbers_of_pods_ends_with_the_nearest_split() {
+    for (replicas, weight, canary) in [(10, 14, 1), (3, 49, 1), (2, 99, 1)] {
+        let steps = json!([{"setWeight": weight}, {"pause": {}}]);
+        let more = json!({"stableService": "web-stable", "steps": steps, "maxSurge": 0, "maxUnavailable": 1});
+        let mut shop = Shop::of(replicas, &json!({"canary": more}));
+        shop.play(60);
+        shop.deploy(0, "web:2");
+        shop.play(900);
+        assert_eq!(
+            (shop.phase().as_str(), pods(&shop)),
+            ("Paused", both(replicas - canary, canary)),
+            "{}",
+            shop.story()
+        );
+    }
+}
+
+/// T7: the pods that were too many are gone before the next step begins.
+#[test]
+fn a_weight_that_falls_is_reached_before_the_next_step() {
+    let steps = json!([{"setWeight": 100}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}]);
+    let strategy = json!({"stableService": "web-stable", "steps": steps, "maxSurge": 0, "maxUnavailable": 1});
+    let mut shop = Shop::of(4, &json!({"canary": strategy}));
+    shop.play(60);
+    shop.deploy(0, "web:2");
+    shop.play(60);
+    assert_eq!((shop.phase().as_str(), pods(&shop)), ("Paused", only("web:2", 4)), "{}", shop.story());
+    shop.run.shared.state().node.start_up = jiff::SignedDuration::from_secs(10);
+    shop.annotate(0, "promote", "step");
+    for _ in 0..60 {
+        shop.play(1);
+        let there = pods(&shop) == both(2, 2);
+        assert!(there || shop.status()["currentStepIndex"] != 3, "the pause began at {:?}", pods(&shop));
+    }
+    assert_eq!((shop.phase().as_str(), pods(&shop)), ("Paused", both(2, 2)), "{}", shop.story());
 }

@@ -1,6 +1,7 @@
 //! The schedules.
 
-use super::shop::{PODS, Shop, default_steps, rollout};
+use super::super::shop::rollout;
+use super::shop::{PODS, Shop, default_steps, lines};
 use crate::core::object::ResourceType;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -247,5 +248,5 @@ fn nothing_is_written_at_rest() {
     let before = shop.run.shared.state().writes.len();
     shop.play(3600);
     let writes = shop.run.shared.state().writes[before..].to_vec();
-    assert!(writes.is_empty(), "{}", writes.join("\n"));
+    assert!(writes.is_empty(), "{}", lines(&writes));
 }

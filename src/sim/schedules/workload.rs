@@ -1,6 +1,7 @@
 //! Rollouts whose template is another object's: what a change of it does, and how its pods are handed over.
 
-use super::shop::{NAMESPACE, PODS, Shop, default_steps, name, replica_sets, rollout};
+use super::super::shop::{NAMESPACE, name, replica_sets, rollout};
+use super::shop::{PODS, Shop, default_steps, lines};
 use crate::core::object::{ObjectRef, ResourceType};
 use serde_json::{Value, json};
 
@@ -222,7 +223,7 @@ fn a_process_that_starts_anew_writes_nothing_where_all_is_well() {
     shop.run.restart();
     shop.play(600);
     let writes = shop.run.shared.state().writes[before..].to_vec();
-    assert!(writes.is_empty(), "{}", writes.join("\n"));
+    assert!(writes.is_empty(), "{}", lines(&writes));
 }
 
 /// Promise 3, in the moment in which nothing is known of the workload.
@@ -256,4 +257,32 @@ fn a_deployment_has_its_pods_back_when_the_rollout_is_gone() {
     assert_eq!(left["spec"]["replicas"], json!(PODS), "{}", shop.story());
     assert_eq!((left["metadata"].get("annotations"), left["metadata"].get("labels")), (None, None), "{left}");
     assert_eq!(NAMESPACE, left["metadata"]["namespace"]);
+}
+
+/// Scenario 51: nothing of the Deployment is left at the end of a pair, and users were served all the time.
+#[test]
+fn progressively_leaves_nothing_of_the_deployment_beside_a_pair() {
+    let mut shop = shop(of_deployment("progressively"));
+    let pair = json!({"blueGreen": {"activeService": "web-stable", "previewService": "web-canary"}});
+    edit(&shop, &rollout(), |o| o["spec"]["strategy"] = pair);
+    put_deployment(&shop, "web:1");
+    shop.play(60);
+    assert_eq!((shop.phase().as_str(), deployment_size(&shop)), ("Healthy", 0), "{}", shop.story());
+    set_image(&shop, "web:2");
+    shop.play(120);
+    assert_eq!((shop.phase().as_str(), own_pods(&shop)), ("Healthy", web("web:2")), "{}", shop.story());
+    assert_eq!(deployment_size(&shop), 0, "{}", shop.story());
+}
+
+/// Scenario 52.
+#[test]
+fn progressively_leaves_nothing_of_the_deployment_beside_a_canary() {
+    let mut shop = shop(of_deployment("progressively"));
+    put_deployment(&shop, "web:1");
+    shop.play(60);
+    assert_eq!((shop.phase().as_str(), deployment_size(&shop)), ("Healthy", 0), "{}", shop.story());
+    set_image(&shop, "web:2");
+    shop.play(240);
+    assert_eq!((shop.phase().as_str(), own_pods(&shop)), ("Healthy", web("web:2")), "{}", shop.story());
+    assert_eq!(deployment_size(&shop), 0, "{}", shop.story());
 }

@@ -177,6 +177,12 @@ impl Cluster {
         self.delete_with(kind, namespace, name, &options).await
     }
 
+    /// Deletes the object and leaves what it owns: `--cascade=orphan`.
+    pub async fn orphan(&self, kind: Kind, namespace: &str, name: &str) -> Outcome<()> {
+        let options = json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Orphan"});
+        self.delete_with(kind, namespace, name, &options).await
+    }
+
     /// Deletes a pod as the loss of its node would: at once, without a word to it.
     pub async fn kill_pod(&self, namespace: &str, name: &str) -> Outcome<()> {
         let options = json!({"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0});

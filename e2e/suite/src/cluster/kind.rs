@@ -32,10 +32,12 @@ kinds! {
     SECRET = "" "v1" "Secret" "secrets" true;
     CONFIG_MAP = "" "v1" "ConfigMap" "configmaps" true;
     SERVICE_ACCOUNT = "" "v1" "ServiceAccount" "serviceaccounts" true;
+    POD_TEMPLATE = "" "v1" "PodTemplate" "podtemplates" true;
     RESOURCE_QUOTA = "" "v1" "ResourceQuota" "resourcequotas" true;
     EVENT = "events.k8s.io" "v1" "Event" "events" true;
     DEPLOYMENT = "apps" "v1" "Deployment" "deployments" true;
     REPLICA_SET = "apps" "v1" "ReplicaSet" "replicasets" true;
+    POD_DISRUPTION_BUDGET = "policy" "v1" "PodDisruptionBudget" "poddisruptionbudgets" true;
     INGRESS = "networking.k8s.io" "v1" "Ingress" "ingresses" true;
     ENDPOINT_SLICE = "discovery.k8s.io" "v1" "EndpointSlice" "endpointslices" true;
     LEASE = "coordination.k8s.io" "v1" "Lease" "leases" true;

@@ -5,12 +5,14 @@
 //! keep-alive clients stay with one instance of the router and show what a long-lived user gets; the paced one opens a
 //! connection for each request at a fixed rate, whether the last one was answered or not, so that a stall is seen as a stall.
 
+mod allowed;
 mod record;
 #[cfg(test)]
 mod server;
 mod sign;
 mod work;
 
+pub use allowed::{Broke, Broken, unexplained};
 pub use record::{Failure, Record, Share, Tally, Trouble, failures, longest_gap, share, tally};
 #[cfg(test)]
 pub(crate) use server::{Reply, TestServer};

@@ -19,7 +19,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         family: "canary",
         name: "shares_follow_the_weights_behind_an_ingress_route",
         tag: Tag::Wide,
-        rules: &["T1", "T2", "T5", "T10", "A7", "A11"],
+        rules: &["argo#133", "T1", "T2", "T5", "T10", "A7", "A11"],
         limit: Duration::from_secs(300),
         run: |stand| async move { shares(&stand, Way::Route).await }.boxed(),
     },

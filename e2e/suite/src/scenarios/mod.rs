@@ -12,6 +12,7 @@ mod cli;
 #[cfg(feature = "compare")]
 mod compare;
 mod conformance;
+mod disturbed;
 mod faults;
 mod leader;
 pub mod rescue;
@@ -67,6 +68,7 @@ pub fn all() -> Vec<Scenario> {
         rescue::SCENARIOS,
         cli::SCENARIOS,
         faults::SCENARIOS,
+        disturbed::SCENARIOS,
         leader::SCENARIOS,
         #[cfg(feature = "compare")]
         compare::SCENARIOS,

@@ -1,27 +1,23 @@
 //! `strategy.blueGreen`.
 
 use super::reader::Reader;
-use super::{Analysis, BlueGreen, Promotion, analysis, anti_affinity, canary, metadata, traffic};
+use super::{Analysis, BlueGreen, Promotion, ServiceName, Traffic, analysis, anti_affinity, canary, metadata, traffic};
 use crate::api::{BlueGreenStrategy, RolloutAnalysis};
 use serde_json::Value;
 use std::sync::Arc;
 
 const FIELD: &str = "spec.strategy.blueGreen";
 
-pub(super) fn read(reader: &mut Reader, selector: &Value, wire: &BlueGreenStrategy) -> Option<BlueGreen> {
+pub(super) fn read(
+    reader: &mut Reader,
+    rollout: &str,
+    selector: &Value,
+    wire: &BlueGreenStrategy,
+) -> Option<BlueGreen> {
     let field = |name: &str| format!("{FIELD}.{name}");
-    let active = reader.required_name(
-        &field("activeService"),
-        wire.active_service.as_deref(),
-        "name the Service that users are served through",
-    );
-    let preview_service = reader.name(&field("previewService"), wire.preview_service.as_deref());
-    reader.distinct(
-        &field("previewService"),
-        wire.preview_service.as_deref().filter(|n| !n.is_empty()),
-        "activeService",
-        wire.active_service.as_deref(),
-    );
+    let routing = wire.traffic_routing.as_ref();
+    let traffic = routing.and_then(|t| traffic::read(reader, &field("trafficRouting"), t));
+    let (active, preview_service) = services(reader, rollout, wire, traffic.as_ref());
     let wait = reader.seconds(&field("autoPromotionSeconds"), wire.auto_promotion_seconds, 0);
     // Without automatic promotion the seconds have no effect, as upstream (argo-rollouts#2000).
     let promotion =
@@ -41,7 +37,7 @@ pub(super) fn read(reader: &mut Reader, selector: &Value, wire: &BlueGreenStrate
     Some(BlueGreen {
         active_service: active?,
         preview_service,
-        traffic: wire.traffic_routing.as_ref().and_then(|t| traffic::read(reader, &field("trafficRouting"), t)),
+        traffic,
         preview_replicas: wire
             .preview_replica_count
             .map(|count| reader.natural(&field("previewReplicaCount"), Some(count), 0)),
@@ -56,4 +52,26 @@ pub(super) fn read(reader: &mut Reader, selector: &Value, wire: &BlueGreenStrate
         anti_affinity: anti_affinity::read(reader, &field("antiAffinity"), wire.anti_affinity.as_ref()),
         max_unavailable: reader.count_or_share(&field("maxUnavailable"), wire.max_unavailable.as_ref()),
     })
+}
+
+/// The active Service, which there must be, and the preview Service, which only a router needs.
+fn services(
+    reader: &mut Reader,
+    rollout: &str,
+    wire: &BlueGreenStrategy,
+    traffic: Option<&Traffic>,
+) -> (Option<ServiceName>, Option<ServiceName>) {
+    let (active_field, preview_field) = (format!("{FIELD}.activeService"), format!("{FIELD}.previewService"));
+    let (active, preview) = (wire.active_service.as_ref(), wire.preview_service.as_ref());
+    let named = preview.map(String::as_str).filter(|n| !n.is_empty());
+    reader.distinct(&preview_field, named, "activeService", wire.active_service.as_deref());
+    let Some(traffic) = traffic else {
+        let theirs = |name: String| ServiceName { name, ours: false };
+        let remedy = "name the Service that users are served through";
+        let active = reader.required_name(&active_field, active.map(String::as_str), remedy);
+        return (active.map(theirs), reader.name(&preview_field, named).map(theirs));
+    };
+    let active = traffic::service(reader, traffic, &active_field, active, &format!("{rollout}-stable"));
+    let preview = traffic::service(reader, traffic, &preview_field, preview, &format!("{rollout}-canary"));
+    (active, preview)
 }

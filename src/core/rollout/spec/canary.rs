@@ -2,7 +2,7 @@
 
 use super::reader::Reader;
 use super::{
-    AfterAbort, Background, Canary, CanaryScale, DynamicStable, ServiceName, Step, Threshold, Traffic, Way, analysis,
+    AfterAbort, Background, Canary, CanaryScale, DynamicStable, ServiceName, Step, Threshold, Traffic, analysis,
     anti_affinity, metadata, traffic,
 };
 use crate::api::{CanaryStep, CanaryStrategy, SetCanaryScale};
@@ -100,22 +100,9 @@ fn services(
 ) -> (Option<ServiceName>, Option<ServiceName>) {
     let (stable_field, canary_field) = (format!("{FIELD}.stableService"), format!("{FIELD}.canaryService"));
     reader.distinct(&canary_field, wire.canary_service.as_deref(), "stableService", wire.stable_service.as_deref());
-    let shadowed = traffic.is_some_and(|t| matches!(t.way, Way::Ingress(_)));
-    let mut role = |field: &str, given: Option<&String>, suffix: &str| {
-        let given = given.map(String::as_str).filter(|n| !n.is_empty());
-        match given {
-            Some(name) => reader.name(field, Some(name)).map(|name| ServiceName { name, ours: false }),
-            None if shadowed => {
-                let name = format!("{rollout}-{suffix}");
-                reader.name(field, Some(&name)).map(|name| ServiceName { name, ours: true })
-            }
-            None if traffic.is_some() => {
-                let remedy = "name a Service that selects the pods of spec.selector";
-                reader.refuse(field, &"", "it is missing", remedy);
-                None
-            }
-            None => None,
-        }
+    let mut role = |field: &str, given: Option<&String>, suffix: &str| match traffic {
+        Some(traffic) => traffic::service(reader, traffic, field, given, &format!("{rollout}-{suffix}")),
+        None => reader.name(field, given.map(String::as_str)).map(|name| ServiceName { name, ours: false }),
     };
     let stable = role(&stable_field, wire.stable_service.as_ref(), "stable");
     let canary = role(&canary_field, wire.canary_service.as_ref(), "canary");

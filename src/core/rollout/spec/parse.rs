@@ -129,7 +129,7 @@ fn strategy(reader: &mut Reader, rollout: &str, selector: &Value, wire: &api::Ro
     let given = wire.strategy.as_ref();
     match (given.and_then(|s| s.canary.as_ref()), given.and_then(|s| s.blue_green.as_ref())) {
         (Some(canary), None) => canary::read(reader, rollout, selector, canary).map(Strategy::Canary),
-        (None, Some(blue_green)) => blue_green::read(reader, selector, blue_green).map(Strategy::BlueGreen),
+        (None, Some(blue_green)) => blue_green::read(reader, rollout, selector, blue_green).map(Strategy::BlueGreen),
         (None, None) => {
             reader.refuse("spec.strategy", &"", "it names no strategy", "give canary or blueGreen");
             None

@@ -111,9 +111,41 @@ fn a_plain_ingress_needs_no_services_in_git() {
 #[test]
 fn blue_green_reads_with_the_defaults_of_upstream() {
     let spec = read_blue_green(&blue_green());
-    assert_eq!((spec.active_service.as_str(), spec.preview_service.as_deref()), ("web", Some("web-preview")));
-    assert_eq!(spec.promotion, Promotion::Automatic(Span::ZERO));
+    let theirs = |name: &str| ServiceName { name: name.to_owned(), ours: false };
+    assert_eq!((spec.active_service, spec.preview_service), (theirs("web"), Some(theirs("web-preview"))));
+    let spec = read_blue_green(&blue_green());
+    assert_eq!((spec.promotion, spec.traffic.is_none()), (Promotion::Automatic(Span::ZERO), true));
     assert_eq!(spec.scale_down_delay(), Span::from_secs(30));
+}
+
+#[test]
+fn a_router_of_blue_green_needs_both_services_or_a_plain_ingress() {
+    const ROUTING: &str = "strategy.blueGreen.trafficRouting";
+    let weighted = json!({"traefik": {"weightedTraefikServiceName": "split", "liveTimeout": "20s", "shield": "none"}});
+    let routed = with(blue_green(), ROUTING, weighted);
+    let traffic = read_blue_green(&routed).traffic.expect("routed");
+    assert_eq!((traffic.way, traffic.shield), (Way::WeightedService("split".to_owned()), Shield::None));
+    for name in ["activeService", "previewService"] {
+        let path = format!("strategy.blueGreen.{name}");
+        assert_eq!(refused(&with(routed.clone(), &path, Value::Null)), [format!("spec.{path}")]);
+    }
+    assert_eq!(refused(&with(blue_green(), "strategy.blueGreen.activeService", Value::Null)).len(), 1);
+    let shadowed = with(blue_green(), ROUTING, json!({"traefik": {"ingress": {"name": "shop"}}}));
+    let none = with(shadowed.clone(), "strategy.blueGreen.activeService", Value::Null);
+    let none = read_blue_green(&with(none, "strategy.blueGreen.previewService", Value::Null));
+    let ours = |name: &str| ServiceName { name: name.to_owned(), ours: true };
+    assert_eq!((none.active_service, none.preview_service), (ours("web-stable"), Some(ours("web-canary"))));
+    let active = read_blue_green(&with(shadowed, "strategy.blueGreen.previewService", Value::Null));
+    assert_eq!((active.active_service.ours, active.preview_service), (false, Some(ours("web-canary"))));
+    for (value, field) in [
+        (json!({}), ""),
+        (json!({"traefik": {}}), ".traefik"),
+        (json!({"traefik": {"weightedTraefikServiceName": "a", "ingress": {"name": "b"}}}), ".traefik"),
+        (json!({"traefik": {"weightedTraefikServiceName": "a", "shield": "some"}}), ".traefik.shield"),
+        (json!({"traefik": {"weightedTraefikServiceName": "a", "liveTimeout": "0s"}}), ".traefik.liveTimeout"),
+    ] {
+        assert_eq!(refused(&with(blue_green(), ROUTING, value)), [format!("spec.{ROUTING}{field}")]);
+    }
 }
 
 /// Trap 8: the seconds have no effect without automatic promotion.
@@ -225,30 +257,37 @@ fn analysis_is_read_with_its_arguments() {
 fn each_unsupported_field_is_refused_by_name() {
     let object = json!({"any": "thing"});
     let of_canary: &[(&str, Value)] = &[
-        ("strategy.canary.pingPong", json!({"pingService": "a", "pongService": "b"})),
-        ("strategy.canary.trafficRouting.istio", object.clone()),
-        ("strategy.canary.trafficRouting.nginx", object.clone()),
-        ("strategy.canary.trafficRouting.alb", object.clone()),
-        ("strategy.canary.trafficRouting.smi", object.clone()),
-        ("strategy.canary.trafficRouting.ambassador", object.clone()),
-        ("strategy.canary.trafficRouting.appMesh", object.clone()),
-        ("strategy.canary.trafficRouting.apisix", object.clone()),
-        ("strategy.canary.trafficRouting.plugins", object.clone()),
-        ("strategy.canary.trafficRouting.managedRoutes", json!([{"name": "r"}])),
-        ("strategy.canary.trafficRouting.maxTrafficWeight", json!(1000)),
-        ("strategy.canary.trafficRouting.traefik.ingressRoute", json!({"name": "r"})),
-        ("strategy.canary.trafficRouting.traefik.httpRoute", json!({"name": "r"})),
-        ("strategy.canary.steps.0.setHeaderRoute", json!({"name": "h"})),
-        ("strategy.canary.steps.0.setMirrorRoute", json!({"name": "m"})),
-        ("strategy.canary.steps.0.experiment", json!({"templates": []})),
-        ("strategy.canary.steps.0.plugin", json!({"name": "p"})),
+        ("pingPong", json!({"pingService": "a", "pongService": "b"})),
+        ("steps.0.setHeaderRoute", json!({"name": "h"})),
+        ("steps.0.setMirrorRoute", json!({"name": "m"})),
+        ("steps.0.experiment", json!({"templates": []})),
+        ("steps.0.plugin", json!({"name": "p"})),
     ];
-    let of_blue_green: &[(&str, Value)] =
-        &[("strategy.blueGreen.trafficRouting", json!({"traefik": {"weightedTraefikServiceName": "web"}}))];
+    let of_both: &[(&str, Value)] = &[
+        ("trafficRouting.istio", object.clone()),
+        ("trafficRouting.nginx", object.clone()),
+        ("trafficRouting.alb", object.clone()),
+        ("trafficRouting.smi", object.clone()),
+        ("trafficRouting.ambassador", object.clone()),
+        ("trafficRouting.appMesh", object.clone()),
+        ("trafficRouting.apisix", object.clone()),
+        ("trafficRouting.plugins", object.clone()),
+        ("trafficRouting.managedRoutes", json!([{"name": "r"}])),
+        ("trafficRouting.maxTrafficWeight", json!(1000)),
+        ("trafficRouting.traefik.ingressRoute", json!({"name": "r"})),
+        ("trafficRouting.traefik.httpRoute", json!({"name": "r"})),
+    ];
     let mut silent = Vec::new();
-    for (base, fields) in [(canary(), of_canary), (blue_green(), of_blue_green)] {
+    let below = |strategy: &str, fields: &[(&str, Value)]| -> Vec<(String, Value)> {
+        fields.iter().map(|(path, value)| (format!("strategy.{strategy}.{path}"), value.clone())).collect()
+    };
+    let all = [
+        (canary(), [below("canary", of_canary), below("canary", of_both)].concat()),
+        (blue_green(), below("blueGreen", of_both)),
+    ];
+    for (base, fields) in all {
         for (path, value) in fields {
-            let spec = with(base.clone(), path, value.clone());
+            let spec = with(base.clone(), &path, value);
             let name = format!("spec.{}", path.replace(".0.", "[0]."));
             let found = parse(&spec).err().unwrap_or_default();
             let named = found.iter().find(|r| r.field == name);

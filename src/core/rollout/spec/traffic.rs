@@ -1,7 +1,7 @@
 //! `trafficRouting`: the way in through Traefik.
 
 use super::reader::Reader;
-use super::{Shield, Traffic, Way};
+use super::{ServiceName, Shield, Traffic, Way};
 use crate::api::{TraefikRouting, TrafficRouting};
 use crate::core::scalar::Span;
 
@@ -65,4 +65,24 @@ fn way(reader: &mut Reader, field: &str, traefik: &TraefikRouting) -> Option<Way
     }
     let ingress = ingress?;
     reader.required_name(&format!("{field}.ingress.name"), Some(&ingress.name), "name the Ingress").map(Way::Ingress)
+}
+
+/// The Service of a role: the one that is named, or with a plain Ingress one of ours. Other ways in need a named one.
+pub(super) fn service(
+    reader: &mut Reader,
+    traffic: &Traffic,
+    field: &str,
+    given: Option<&String>,
+    ours: &str,
+) -> Option<ServiceName> {
+    let given = given.map(String::as_str).filter(|n| !n.is_empty());
+    match (given, &traffic.way) {
+        (Some(name), _) => reader.name(field, Some(name)).map(|name| ServiceName { name, ours: false }),
+        (None, Way::Ingress(_)) => reader.name(field, Some(ours)).map(|name| ServiceName { name, ours: true }),
+        (None, Way::WeightedService(_)) => {
+            let remedy = "name a Service that selects the pods of spec.selector";
+            reader.refuse(field, &"", "it is missing", remedy);
+            None
+        }
+    }
 }

@@ -153,7 +153,7 @@ impl Strategy {
             Self::BlueGreen(blue_green) => [Some(&blue_green.active_service), blue_green.preview_service.as_ref()]
                 .into_iter()
                 .flatten()
-                .map(String::as_str)
+                .map(|s| s.name.as_str())
                 .collect(),
         }
     }
@@ -263,8 +263,9 @@ pub enum Shield {
 #[derive(Debug, Clone, PartialEq)]
 pub struct BlueGreen {
     /// Never the same as the preview Service.
-    pub active_service: String,
-    pub preview_service: Option<String>,
+    pub active_service: ServiceName,
+    /// With traffic always there.
+    pub preview_service: Option<ServiceName>,
     /// The switch is a 0/100 write; `None`: it is the active Service's selector.
     pub traffic: Option<Traffic>,
     /// Pods of the new revision until it may be switched to; `None`: all.

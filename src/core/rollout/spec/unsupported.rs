@@ -5,7 +5,7 @@
 use super::reader::Reader;
 use serde_json::Value;
 
-/// Path below `spec` (`[]`: any entry of a list), what is wrong, what to do.
+/// Path below the part it is about (`[]`: any entry of a list), what is wrong, what to do.
 type Line = (&'static str, &'static str, &'static str);
 
 const NOT_YET: &str = "it is not supported yet";
@@ -13,31 +13,43 @@ const NOT_WITH_US: &str = "it is not supported";
 const ONLY_TRAEFIK: &str = "use trafficRouting.traefik";
 const REMOVE: &str = "remove it";
 
+/// Below `spec`.
 const UNSUPPORTED: &[Line] = &[
     ("strategy.canary.pingPong", NOT_WITH_US, "use canaryService and stableService"),
     ("strategy.canary.steps[].setHeaderRoute", NOT_YET, "remove the step"),
     ("strategy.canary.steps[].setMirrorRoute", NOT_YET, "remove the step"),
     ("strategy.canary.steps[].experiment", NOT_YET, "remove the step; use an analysis step"),
     ("strategy.canary.steps[].plugin", NOT_WITH_US, "remove the step; use an analysis step"),
-    ("strategy.canary.trafficRouting.istio", NOT_WITH_US, ONLY_TRAEFIK),
-    ("strategy.canary.trafficRouting.nginx", NOT_WITH_US, ONLY_TRAEFIK),
-    ("strategy.canary.trafficRouting.alb", NOT_WITH_US, ONLY_TRAEFIK),
-    ("strategy.canary.trafficRouting.smi", NOT_WITH_US, ONLY_TRAEFIK),
-    ("strategy.canary.trafficRouting.ambassador", NOT_WITH_US, ONLY_TRAEFIK),
-    ("strategy.canary.trafficRouting.appMesh", NOT_WITH_US, ONLY_TRAEFIK),
-    ("strategy.canary.trafficRouting.apisix", NOT_WITH_US, ONLY_TRAEFIK),
-    ("strategy.canary.trafficRouting.plugins", NOT_WITH_US, ONLY_TRAEFIK),
-    ("strategy.canary.trafficRouting.managedRoutes", NOT_YET, REMOVE),
-    ("strategy.canary.trafficRouting.traefik.ingressRoute", NOT_YET, "use weightedTraefikServiceName or ingress"),
-    ("strategy.canary.trafficRouting.traefik.httpRoute", NOT_YET, "use weightedTraefikServiceName or ingress"),
-    // Parsed, and not carried out yet: whoever carries one out deletes its line here and in docs/shortcomings.md.
-    ("strategy.blueGreen.trafficRouting", NOT_YET, "remove it; the active Service's selector is switched"),
+];
+
+/// The same below `trafficRouting`, which both strategies have.
+const UNSUPPORTED_ROUTING: &[Line] = &[
+    ("istio", NOT_WITH_US, ONLY_TRAEFIK),
+    ("nginx", NOT_WITH_US, ONLY_TRAEFIK),
+    ("alb", NOT_WITH_US, ONLY_TRAEFIK),
+    ("smi", NOT_WITH_US, ONLY_TRAEFIK),
+    ("ambassador", NOT_WITH_US, ONLY_TRAEFIK),
+    ("appMesh", NOT_WITH_US, ONLY_TRAEFIK),
+    ("apisix", NOT_WITH_US, ONLY_TRAEFIK),
+    ("plugins", NOT_WITH_US, ONLY_TRAEFIK),
+    ("managedRoutes", NOT_YET, REMOVE),
+    ("traefik.ingressRoute", NOT_YET, "use weightedTraefikServiceName or ingress"),
+    ("traefik.httpRoute", NOT_YET, "use weightedTraefikServiceName or ingress"),
 ];
 
 /// Refuses each field of the table that is there. `spec` as it is stored.
 pub(super) fn refuse(reader: &mut Reader, spec: &Value) {
-    for (path, problem, remedy) in UNSUPPORTED {
-        visit(spec, path, "spec".to_owned(), &mut |field, value| reader.refuse(&field, value, *problem, remedy));
+    refuse_below(reader, spec, "spec", UNSUPPORTED);
+    for strategy in ["canary", "blueGreen"] {
+        let routing = &spec["strategy"][strategy]["trafficRouting"];
+        let at = format!("spec.strategy.{strategy}.trafficRouting");
+        refuse_below(reader, routing, &at, UNSUPPORTED_ROUTING);
+    }
+}
+
+fn refuse_below(reader: &mut Reader, value: &Value, at: &str, lines: &[Line]) {
+    for (path, problem, remedy) in lines {
+        visit(value, path, at.to_owned(), &mut |field, value| reader.refuse(&field, value, *problem, remedy));
     }
 }
 

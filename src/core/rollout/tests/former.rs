@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn v2_services_of_a_former_strategy_are_given_back() {
     let blue_green = json!({"blueGreen": {"activeService": "web-stable", "previewService": "web-canary"}});
-    let mut run = cluster(blue_green, &[]);
+    let mut run = cluster(blue_green);
     run.pass_time(60);
     assert_ne!(selected(&run, "web-stable"), "");
     change(&run, |object| {
@@ -22,7 +22,7 @@ fn v2_services_of_a_former_strategy_are_given_back() {
 
 #[test]
 fn v2_a_service_that_is_still_named_is_kept() {
-    let mut run = cluster(json!({"blueGreen": {"activeService": "web-stable", "previewService": "web-canary"}}), &[]);
+    let mut run = cluster(json!({"blueGreen": {"activeService": "web-stable", "previewService": "web-canary"}}));
     run.pass_time(60);
     let steps = json!([{"setWeight": 50}, {"pause": {}}]);
     change(&run, |object| {

@@ -6,7 +6,7 @@ use super::*;
 fn four_revisions(mut strategy: Value, kind: &str, limit: &Value) -> Run {
     strategy[kind]["scaleDownDelaySeconds"] = json!(36000);
     strategy[kind]["scaleDownDelayRevisionLimit"] = limit.clone();
-    let mut run = cluster(strategy, &[]);
+    let mut run = cluster(strategy);
     run.pass_time(30);
     for image in ["app:2", "app:3", "app:4"] {
         set_image(&run, image);
@@ -55,7 +55,7 @@ fn a_waiting_revision_that_is_wanted_again_waits_no_longer_and_is_the_newest_whe
 fn s4_former_pods_are_the_reserve_while_stable_misses_pods() {
     let mut strategy = canary(json!([]));
     strategy["canary"]["scaleDownDelaySeconds"] = json!(60);
-    let mut run = cluster(strategy, &[]);
+    let mut run = cluster(strategy);
     run.pass_time(30);
     set_image(&run, "app:2");
     run.pass_time(30);

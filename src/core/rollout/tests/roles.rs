@@ -33,7 +33,7 @@ fn q2_pods_carry_what_their_revision_is_and_none_is_restarted_for_it() {
     strategy["canary"]["canaryMetadata"] = json!({"labels": {"role": "canary"}, "annotations": {"try": "yes"}});
     strategy["canary"]["stableMetadata"] = json!({"labels": {"role": "stable"}});
     strategy["canary"]["scaleDownDelaySeconds"] = json!(600);
-    let mut run = cluster(strategy, &[50]);
+    let mut run = cluster(strategy);
     run.pass_time(30);
     expect(&run, "role", &[("app:1", "stable")]);
     let hash = status(&run)["currentPodHash"].clone();
@@ -64,7 +64,7 @@ fn q2_preview_and_active_pods_of_blue_green_carry_their_roles() {
     let strategy = json!({"blueGreen": {"activeService": "web-stable", "previewService": "web-canary",
         "autoPromotionEnabled": false, "previewMetadata": {"labels": {"role": "preview"}},
         "activeMetadata": {"labels": {"role": "active"}}}});
-    let mut run = cluster(strategy, &[]);
+    let mut run = cluster(strategy);
     run.pass_time(30);
     set_image(&run, "app:2");
     run.pass_time(30);
@@ -86,7 +86,7 @@ fn q2_what_a_role_covers_comes_back() {
     let mut strategy = canary(json!([{"setWeight": 50}]));
     strategy["canary"]["stableMetadata"] = json!({"labels": {"tier": "served"}});
     strategy["canary"]["scaleDownDelaySeconds"] = json!(600);
-    let mut run = cluster(strategy, &[50]);
+    let mut run = cluster(strategy);
     change(&run, |o| o["spec"]["template"]["metadata"]["labels"]["tier"] = json!("front"));
     run.pass_time(30);
     expect(&run, "tier", &[("app:1", "served")]);
@@ -101,7 +101,7 @@ fn q3_a_new_revision_is_kept_off_the_nodes_of_stable() {
     let rule = json!({"preferredDuringSchedulingIgnoredDuringExecution": {"weight": 7}});
     let mut strategy = canary(json!([{"setWeight": 50}, {"pause": {}}]));
     strategy["canary"]["antiAffinity"] = rule;
-    let mut run = cluster(strategy, &[50]);
+    let mut run = cluster(strategy);
     run.pass_time(30);
     let first = status(&run)["stableRS"].clone();
     set_image(&run, "app:2");

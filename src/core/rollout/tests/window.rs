@@ -7,7 +7,7 @@ fn n3_a_blue_green_return_inside_the_window_is_switched_without_a_person() {
     for (window, switched) in [(0, "app:2"), (1, "app:1")] {
         let strategy = json!({"blueGreen": {"activeService": "web-stable", "previewService": "web-canary",
             "autoPromotionEnabled": false, "previewReplicaCount": 1, "scaleDownDelaySeconds": 0}});
-        let mut run = cluster(strategy, &[]);
+        let mut run = cluster(strategy);
         change(&run, |object| object["spec"]["rollbackWindow"] = json!({"revisions": window}));
         run.pass_time(30);
         set_image(&run, "app:2");

@@ -13,7 +13,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario!(&["argo#59", "argo#60", "Y3"], each_analysis_step_has_a_run_of_all_its_templates),
     scenario!(&["argo#61", "A2"], one_failed_metric_of_several_aborts),
     scenario!(&["argo#67"], background_and_steps_together),
-    scenario!(&["argo#69", "argo#70", "E9"], arguments_come_from_text_and_from_fields),
+    scenario!(core & ["argo#69", "argo#70", "E9"], arguments_come_from_text_and_from_fields),
 ];
 
 fn of(templates: &[&str]) -> Value {

@@ -1,12 +1,15 @@
 //! Blue/green: preview sizes, promotion, delays, analysis before and after the switch.
 
 use super::super::Scenario;
+use super::returns::has_labels;
 use super::{begin, has_counts, has_pods, keeps_pods, phase, rollout, runs, selected, selects, template};
 use crate::objects::Revision;
 use crate::stand::Stand;
 use serde_json::{Value, json};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
+    scenario!(&["argo#18", "Q2"], roles_of_a_pair_are_seen_on_its_pods_and_change_at_the_switch),
+    scenario!(&["argo#39", "S2"], as_many_old_revisions_wait_as_the_limit_allows),
     scenario!(&["argo#19", "argo#20", "D3"], a_missed_deadline_is_forgiven_when_the_pods_come_up),
     scenario!(&["argo#25", "Y1"], promote_full_ends_a_running_analysis),
     scenario!(&["argo#66"], preview_timed_promotion_and_a_failure_after_it),
@@ -14,7 +17,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario!(&["argo#22", "K5"], promote_full_does_not_wait_for_the_preview),
     scenario!(&["argo#36"], the_old_revision_stays_up_after_the_switch),
     scenario!(&["argo#37", "V2"], a_change_to_canary_gives_the_active_service_back),
-    scenario!(&["argo#41", "A5"], an_aborted_preview_goes_after_its_delay),
+    scenario!(core & ["argo#41", "A5"], an_aborted_preview_goes_after_its_delay),
     scenario!(&["argo#62", "N4"], a_quick_return_runs_no_analysis),
     scenario!(&["argo#63"], a_failed_analysis_before_the_switch_leaves_users_where_they_are),
     scenario!(&["argo#64", "B7"], a_failed_analysis_after_the_switch_takes_users_back),
@@ -200,4 +203,34 @@ async fn preview_timed_promotion_and_a_failure_after_it(stand: &Stand) -> anyhow
     let aborted = rollout(stand).await?;
     anyhow::ensure!(aborted["status"]["stableRS"] != aborted["status"]["currentPodHash"], "version 2 became stable");
     Ok(())
+}
+
+async fn roles_of_a_pair_are_seen_on_its_pods_and_change_at_the_switch(stand: &Stand) -> anyhow::Result<()> {
+    let more = json!({
+        "scaleDownDelaySeconds": 1,
+        "activeMetadata": {"labels": {"role": "active"}}, "previewMetadata": {"labels": {"role": "preview"}}
+    });
+    begin(stand, 1, &blue_green(&more)).await?;
+    has_labels(stand, "role", &["active"]).await?;
+    stand.change(Revision::good("2")).await?;
+    phase(stand, "Paused").await?;
+    has_labels(stand, "role", &["active", "preview"]).await?;
+    stand.command("promote", "step").await?;
+    stand.healthy().await?;
+    has_pods(stand, &[(2, 1)]).await?;
+    has_labels(stand, "role", &["active"]).await
+}
+
+async fn as_many_old_revisions_wait_as_the_limit_allows(stand: &Stand) -> anyhow::Result<()> {
+    let more = json!({"autoPromotionEnabled": true, "scaleDownDelaySeconds": 600, "scaleDownDelayRevisionLimit": 2});
+    begin(stand, 1, &blue_green(&more)).await?;
+    for version in ["2", "3", "4"] {
+        stand.change(Revision::good(version)).await?;
+        stand.healthy().await?;
+    }
+    has_pods(stand, &[(2, 1), (3, 1), (4, 1)]).await?;
+    has_counts(stand, [1, 3, 1, 1, 1]).await?;
+    super::edit(stand, &json!({"strategy": {"blueGreen": {"scaleDownDelayRevisionLimit": 1}}})).await?;
+    has_pods(stand, &[(3, 1), (4, 1)]).await?;
+    has_counts(stand, [1, 2, 1, 1, 1]).await
 }

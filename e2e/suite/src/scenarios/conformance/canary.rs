@@ -2,7 +2,8 @@
 
 use super::super::Scenario;
 use super::{
-    begin, by_pods, create, edit, has_pods, keeps_pods, paused_at, phase, rollout, routed, runs, selects, template,
+    begin, by_pods, create, deadlines, edit, has_deadlines, has_pods, keeps_pods, paused_at, phase, rollout, routed,
+    runs, selects, template,
 };
 use crate::cluster::Kind;
 use crate::objects::Revision;
@@ -20,7 +21,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario!(&["argo#12", "N7"], a_newer_revision_replaces_one_that_is_paused),
     scenario!(&["argo#13", "A4"], an_abort_delay_of_zero_keeps_the_canary),
     scenario!(&["argo#17", "K2"], pausing_a_complete_rollout_changes_no_condition_of_progress),
-    scenario!(&["argo#23", "A7"], abort_retry_promote),
+    scenario!(core & ["argo#23", "A7"], abort_retry_promote),
     scenario!(&["argo#24", "K5"], promote_full_after_an_abort_runs_no_analysis),
     scenario!(&["argo#28"], a_template_with_a_list_named_items),
     scenario!(&["argo#31"], quantities_of_every_spelling_arrive_as_written),
@@ -66,20 +67,6 @@ async fn scaling_while_paused_keeps_the_split(stand: &Stand) -> anyhow::Result<(
         paused_at(stand, 1).await?;
     }
     Ok(())
-}
-
-/// The deadline annotations of all ReplicaSets.
-async fn deadlines(stand: &Stand) -> anyhow::Result<usize> {
-    let sets = stand.cluster.list(Kind::REPLICA_SET, stand.namespace(), "").await?;
-    Ok(sets.iter().filter(|s| !s["metadata"]["annotations"]["scale-down-deadline"].is_null()).count())
-}
-
-async fn has_deadlines(stand: &Stand, wanted: usize) -> anyhow::Result<()> {
-    wait::poll(SETTLE, &format!("{wanted} ReplicaSets with a deadline"), || async {
-        let found = deadlines(stand).await.map_err(|e| e.to_string())?;
-        if found == wanted { Ok(()) } else { Err(found.to_string()) }
-    })
-    .await
 }
 
 async fn the_old_revision_waits_with_a_deadline_and_is_used_again(stand: &Stand) -> anyhow::Result<()> {

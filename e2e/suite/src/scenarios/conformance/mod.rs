@@ -3,13 +3,19 @@
 //! Each carries `argo#N`, its number in the inventory of that suite, among its rules; `docs/conformance.md` lists them with what
 //! differs. They assert objects, neither shares nor times.
 
-/// A scenario that is the function of its name.
+/// A scenario that is the function of its name. Those that are `core` run always; they take a few seconds.
 macro_rules! scenario {
+    (core $rules:expr, $name:ident) => {
+        scenario!(Core, $rules, $name)
+    };
     ($rules:expr, $name:ident) => {
+        scenario!(Together, $rules, $name)
+    };
+    ($tag:ident, $rules:expr, $name:ident) => {
         crate::scenarios::Scenario {
             family: "conformance",
             name: stringify!($name),
-            tag: crate::scenarios::Tag::Together,
+            tag: crate::scenarios::Tag::$tag,
             rules: $rules,
             limit: super::LIMIT,
             run: |stand| futures::FutureExt::boxed(async move { $name(&stand).await }),
@@ -22,6 +28,8 @@ mod bluegreen;
 mod canary;
 mod failing;
 mod returns;
+mod shares;
+mod workload;
 
 use super::Scenario;
 use crate::cluster::Kind;
@@ -36,12 +44,26 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(240);
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    [canary::SCENARIOS, bluegreen::SCENARIOS, failing::SCENARIOS, analysis::SCENARIOS, returns::SCENARIOS].concat()
+    let files = [
+        canary::SCENARIOS,
+        shares::SCENARIOS,
+        bluegreen::SCENARIOS,
+        failing::SCENARIOS,
+        analysis::SCENARIOS,
+        returns::SCENARIOS,
+        workload::SCENARIOS,
+    ];
+    files.concat()
 }
 
 /// A revision that is ready so late that a short deadline passes before.
 const fn slow(version: &str) -> Revision<'_> {
     Revision { more: &[("READY_DELAY", "12")], ..Revision::good(version) }
+}
+
+/// A revision of which each pod needs some seconds, so that what happens meanwhile is seen.
+const fn unhurried(version: &str) -> Revision<'_> {
+    Revision { more: &[("READY_DELAY", "4")], ..Revision::good(version) }
 }
 
 /// A revision whose container ends at once.
@@ -229,4 +251,18 @@ async fn template(stand: &Stand, name: &str, query: &str) -> anyhow::Result<()> 
     });
     stand.cluster.apply(&object).await?;
     Ok(())
+}
+
+/// The deadline annotations of all ReplicaSets.
+async fn deadlines(stand: &Stand) -> anyhow::Result<usize> {
+    let sets = stand.cluster.list(Kind::REPLICA_SET, stand.namespace(), "").await?;
+    Ok(sets.iter().filter(|s| !s["metadata"]["annotations"]["scale-down-deadline"].is_null()).count())
+}
+
+async fn has_deadlines(stand: &Stand, wanted: usize) -> anyhow::Result<()> {
+    wait::poll(SETTLE, &format!("{wanted} ReplicaSets with a deadline"), || async {
+        let found = deadlines(stand).await.map_err(|e| e.to_string())?;
+        if found == wanted { Ok(()) } else { Err(found.to_string()) }
+    })
+    .await
 }

@@ -1,0 +1,93 @@
+//! The explorer of the simulated cluster as a program of its own, as it is built optimised and runs for minutes.
+
+use clap::Parser;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use tidegate::sim::explore::{Budget, Report, Verdict, explore, hunt, replay};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Runs schedules of the simulated cluster, and breaks rules to see that the oracles notice.
+#[derive(Debug, Parser)]
+struct Options {
+    /// How long schedules are run.
+    #[arg(long, default_value_t = 30)]
+    seconds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// At most so many schedules.
+    #[arg(long, default_value_t = u64::MAX)]
+    schedules: u64,
+    /// Schedules in which a broken rule must be noticed; 0 breaks none.
+    #[arg(long, default_value_t = 3_000)]
+    mutants: u64,
+    /// Only this seed, with everything that was written.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// A file for the report as JSON.
+    #[arg(long)]
+    report: Option<PathBuf>,
+}
+
+/// What `report.json` of a verification has of it.
+#[derive(Debug, Serialize)]
+struct Whole {
+    schedules: Report,
+    mutants: Vec<Verdict>,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    if let Some(seed) = options.seed {
+        let (text, broken) = replay(seed);
+        println!("{text}");
+        return verdict(!broken);
+    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let time = Duration::from_secs(options.seconds);
+    let schedules = explore(Budget { first_seed: options.from, schedules: options.schedules, time, threads });
+    show(&schedules);
+    let mutants = if options.mutants > 0 { hunt(options.from, options.mutants) } else { Vec::new() };
+    show_mutants(&mutants);
+    let passed = schedules.findings.total == 0 && mutants.iter().all(|m| m.caught.is_some());
+    if let Some(path) = options.report {
+        let text = serde_json::to_string_pretty(&Whole { schedules, mutants }).expect("a report is plain JSON");
+        if let Err(error) = std::fs::write(&path, text) {
+            eprintln!("{}: {error}", path.display());
+            return ExitCode::FAILURE;
+        }
+    }
+    verdict(passed)
+}
+
+fn verdict(passed: bool) -> ExitCode {
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn show(report: &Report) {
+    for finding in &report.findings.kept {
+        println!("{}\n{}", finding.broken.join("\n"), finding.schedule);
+        println!("again: cargo run --profile explore --package explore -- --seed {}\n", finding.seed);
+    }
+    println!("{:<6} {:>14} {:>8}", "oracle", "judged", "broken");
+    for (id, judged) in &report.oracles {
+        println!("{id:<6} {:>14} {:>8}", judged.checks, judged.broken);
+    }
+    println!(
+        "{} schedules, {} distinct with a fault that was met, in {:.0} s ({:.0} per second); {} broke an oracle",
+        report.run, report.distinct, report.seconds, report.per_second, report.findings.total
+    );
+}
+
+fn show_mutants(mutants: &[Verdict]) {
+    for mutant in mutants {
+        match &mutant.caught {
+            Some(caught) => println!("{:<24} noticed at {:>5}: {}", mutant.mutant, mutant.schedules, caught.broken[0]),
+            None => println!("{:<24} NOT NOTICED in {}", mutant.mutant, mutant.schedules),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Many schedules on several threads, and what came of them.
+
+use super::schedule::{Openings, Outcome, Schedule};
+use crate::core::rollout::Mutant;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Findings that are kept; more say nothing new.
+const KEPT: usize = 20;
+/// Seeds that a thread takes at once; those of one world.
+const BATCH: u64 = 64;
+/// From one schedule in which a broken rule is hunted to the next.
+const STRIDE: usize = 16;
+
+/// When to stop, and where to start.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    pub first_seed: u64,
+    pub schedules: u64,
+    pub time: Duration,
+    pub threads: usize,
+}
+
+/// A broken oracle with how to see it again.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    pub seed: u64,
+    pub broken: Vec<String>,
+    /// The shortest script that still breaks the same oracle.
+    pub schedule: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Findings {
+    pub total: u64,
+    pub kept: Vec<Finding>,
+}
+
+/// What was explored.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Report {
+    pub first_seed: u64,
+    pub run: u64,
+    /// With another order of events than every other one, and with a fault that was met.
+    pub distinct: u64,
+    pub seconds: f64,
+    pub per_second: f64,
+    /// By id: how often it was judged, and in how many schedules it was broken.
+    pub oracles: BTreeMap<String, Judged>,
+    pub findings: Findings,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Judged {
+    pub checks: u64,
+    pub broken: u64,
+}
+
+#[derive(Debug, Default)]
+struct Sum {
+    report: Report,
+    orders: HashSet<u64>,
+}
+
+/// Runs schedules until one of the budgets is used up.
+pub fn explore(budget: Budget) -> Report {
+    let (start, next, sum) = (Instant::now(), AtomicU64::new(budget.first_seed), Mutex::new(Sum::default()));
+    let end = budget.first_seed.saturating_add(budget.schedules);
+    std::thread::scope(|scope| {
+        for _ in 0..budget.threads {
+            scope.spawn(|| {
+                let mut openings = Openings::default();
+                while start.elapsed() < budget.time {
+                    let first = next.fetch_add(BATCH, Ordering::Relaxed);
+                    if first >= end {
+                        return;
+                    }
+                    for seed in first..end.min(first + BATCH) {
+                        if start.elapsed() >= budget.time {
+                            return;
+                        }
+                        one(seed, &mut openings, &sum);
+                    }
+                }
+            });
+        }
+    });
+    let mut sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
+    sum.report.first_seed = budget.first_seed;
+    sum.report.distinct = u64::try_from(sum.orders.len()).unwrap_or(u64::MAX);
+    sum.report.seconds = start.elapsed().as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    let run = sum.report.run as f64;
+    sum.report.per_second = run / sum.report.seconds.max(0.001);
+    sum.report.findings.kept.sort_by_key(|finding| finding.seed);
+    sum.report
+}
+
+fn one(seed: u64, openings: &mut Openings, sum: &Mutex<Sum>) {
+    let schedule = Schedule::draw(seed, openings);
+    let outcome = schedule.run(openings, None, false);
+    let is_kept = note(&outcome, &mut sum.lock().unwrap_or_else(PoisonError::into_inner));
+    if is_kept {
+        let finding = shrink(schedule, &outcome, openings);
+        sum.lock().unwrap_or_else(PoisonError::into_inner).report.findings.kept.push(finding);
+    }
+}
+
+/// Counts an outcome. Returns whether its schedule is to be shown.
+fn note(outcome: &Outcome, sum: &mut Sum) -> bool {
+    sum.report.run += 1;
+    if outcome.disturbed {
+        sum.orders.insert(outcome.order);
+    }
+    for (id, checks) in &outcome.checks {
+        sum.report.oracles.entry((*id).to_owned()).or_default().checks += checks;
+    }
+    let ids = ids_of(outcome);
+    for id in &ids {
+        sum.report.oracles.entry((*id).to_owned()).or_default().broken += 1;
+    }
+    sum.report.findings.total += u64::from(!ids.is_empty());
+    !ids.is_empty() && sum.report.findings.kept.len() < KEPT
+}
+
+fn ids_of(outcome: &Outcome) -> BTreeSet<&'static str> {
+    outcome.broken.iter().map(|(id, _)| *id).collect()
+}
+
+/// Leaves out line by line what is not needed to break the same oracle.
+fn shrink(schedule: Schedule, outcome: &Outcome, openings: &mut Openings) -> Finding {
+    let (mut schedule, mut outcome) = (schedule, outcome.clone());
+    let wanted = ids_of(&outcome);
+    let mut at = 0;
+    while at < schedule.lines.len() {
+        let mut lines = schedule.lines.clone();
+        lines.remove(at);
+        let shorter = schedule.with_lines(lines);
+        let tried = shorter.run(openings, None, false);
+        if ids_of(&tried).is_disjoint(&wanted) {
+            at += 1;
+        } else {
+            (schedule, outcome) = (shorter, tried);
+        }
+    }
+    let broken = outcome.broken.iter().map(|(id, what)| format!("{id}: {what}")).collect();
+    Finding { seed: schedule.seed, broken, schedule: schedule.to_string() }
+}
+
+/// Whether the oracles notice a broken rule.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verdict {
+    pub mutant: String,
+    /// The first schedule in which it was noticed, and by which oracles.
+    pub caught: Option<Caught>,
+    /// Schedules until then.
+    pub schedules: u64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Caught {
+    pub seed: u64,
+    pub broken: Vec<String>,
+}
+
+/// Breaks each rule in turn, until an oracle notices or `most` schedules were run.
+pub fn hunt(first_seed: u64, most: u64) -> Vec<Verdict> {
+    let next = Mutex::new(Mutant::ALL.iter());
+    let verdicts = Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let Some(mutant) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { return };
+                    let verdict = hunted(*mutant, first_seed, most);
+                    verdicts.lock().unwrap_or_else(PoisonError::into_inner).push(verdict);
+                }
+            });
+        }
+    });
+    let mut verdicts = verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    verdicts.sort_by(|one, other| one.mutant.cmp(&other.mutant));
+    verdicts
+}
+
+fn hunted(mutant: Mutant, first_seed: u64, most: u64) -> Verdict {
+    let mut openings = Openings::default();
+    // Other wishes each time: a rule is broken by what people do, and not by which write is lost.
+    for (run, seed) in (first_seed..).step_by(STRIDE).take(usize::try_from(most).unwrap_or(usize::MAX)).enumerate() {
+        let schedule = Schedule::draw(seed, &mut openings);
+        let outcome = schedule.run(&mut openings, Some(mutant), false);
+        // What breaks by itself proves nothing.
+        let by_itself = |openings: &mut Openings| !schedule.run(openings, None, false).broken.is_empty();
+        if !outcome.broken.is_empty() && !by_itself(&mut openings) {
+            let broken = outcome.broken.iter().map(|(id, what)| format!("{id}: {what}")).collect();
+            let schedules = u64::try_from(run).unwrap_or(u64::MAX) + 1;
+            return Verdict { mutant: format!("{mutant:?}"), caught: Some(Caught { seed, broken }), schedules };
+        }
+    }
+    Verdict { mutant: format!("{mutant:?}"), caught: None, schedules: most }
+}
+
+/// One seed again, with everything that was written, and whether it breaks an oracle.
+pub fn replay(seed: u64) -> (String, bool) {
+    let mut openings = Openings::default();
+    let schedule = Schedule::draw(seed, &mut openings);
+    let outcome = schedule.run(&mut openings, None, true);
+    let broken: Vec<String> = outcome.broken.iter().map(|(id, what)| format!("BROKEN {id}: {what}")).collect();
+    (format!("{schedule}\n{}\n{}\n", outcome.trace.join("\n"), broken.join("\n")), !broken.is_empty())
+}

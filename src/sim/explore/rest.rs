@@ -1,0 +1,113 @@
+//! What must hold when nothing more happens, whatever happened before.
+
+use super::super::run::Run;
+use super::super::shop::{End, replica_sets, rollout, text};
+use super::schedule::look_again;
+use super::world::World;
+use crate::core::rollout::revisions::template_hash;
+use serde_json::Value;
+
+/// Judges a run that came to rest.
+pub(super) fn judge(run: &mut Run, world: &World) {
+    let before = run.shared.state().writes.len();
+    look_again(run);
+    let state = run.shared.state();
+    let more: Vec<String> = state.writes[before..].iter().map(ToString::to_string).collect();
+    let end = End::of(&state);
+    let object = state.server.get(&rollout()).cloned().unwrap_or_default();
+    let settled_service = state.traefiks.iter().any(|t| t.silent);
+    drop(state);
+    let oracle = &mut run.oracle;
+    oracle.check("L8", more.is_empty(), || format!("a fresh process at rest writes {more:?}"));
+    let known = matches!(end.phase.as_str(), "Healthy" | "Paused" | "Degraded" | "Progressing");
+    oracle.check("A12", known, || format!("the phase is {:?}", end.phase));
+    // A silent instance of Traefik may keep an update waiting, and says so.
+    let waits = end.phase == "Progressing" && !settled_service;
+    oracle.check("A13", !waits, || format!("at rest and Progressing: {:?}", end.message));
+    let status = &object["status"];
+    let generation = &object["metadata"]["generation"];
+    oracle.check("A12", status["observedGeneration"] == *generation, || {
+        format!("generation {generation} is not observed: {}", status["observedGeneration"])
+    });
+    let commands = end.annotations.iter().any(|a| a.starts_with("tidegate.dev/") && a != "tidegate.dev/pause");
+    oracle.check("A7", !commands, || format!("a command was not answered: {:?}", end.annotations));
+    match end.phase.as_str() {
+        "Healthy" => healthy(run, world, &end, &object),
+        "Degraded" if status["abort"] == true => aborted(run, world, &end, &object),
+        _ => {}
+    }
+}
+
+fn healthy(run: &mut Run, world: &World, end: &End, object: &Value) {
+    let replicas = object["spec"]["replicas"].as_u64().unwrap_or(1);
+    let hash = template_hash(&object["spec"]["template"]);
+    let image = text(&object["spec"]["template"]["spec"]["containers"][0]["image"]);
+    let oracle = &mut run.oracle;
+    oracle.check("A11", end.stable == hash.as_str() && end.current == hash.as_str(), || {
+        format!("Healthy, and stable is {} for the wanted {hash}", end.stable)
+    });
+    let sizes = if replicas == 0 { vec![] } else { vec![(image.clone(), replicas)] };
+    let pods: Vec<(String, u64)> = end.pods.clone().into_iter().collect();
+    let kept = world.spec["strategy"]["canary"]["abortScaleDownDelaySeconds"] == 0
+        || world.spec["strategy"]["blueGreen"]["abortScaleDownDelaySeconds"] == 0;
+    let all_there = pods.iter().find(|(i, _)| *i == image).map(|(_, n)| *n).unwrap_or(0) == replicas;
+    oracle.check("T10", if kept { all_there } else { pods == sizes }, || {
+        format!("Healthy with {replicas} of {image} wanted, and pods {pods:?}")
+    });
+    at_stable(run, world, end, &image, replicas);
+}
+
+fn aborted(run: &mut Run, world: &World, end: &End, object: &Value) {
+    let replicas = object["spec"]["replicas"].as_u64().unwrap_or(1);
+    let state = run.shared.state();
+    let sets = replica_sets(&state);
+    drop(state);
+    let stable = text(&end.stable);
+    let image = sets.iter().find(|(target, ..)| target.name.ends_with(&stable)).map(|(_, image, _)| image.clone());
+    // Somebody deleted it: there is nothing to go back to.
+    let Some(image) = image else { return };
+    let there = end.pods.get(&image).copied().unwrap_or(0);
+    run.oracle.check("T6", there == replicas, || format!("aborted, and stable has {there} of {replicas} pods"));
+    let listed = object["status"]["aborted"].as_array().into_iter().flatten().any(|a| a["hash"] == end.current);
+    run.oracle.check("A9", listed, || format!("{} is aborted and not listed", end.current));
+    at_stable(run, world, end, &image, replicas);
+}
+
+/// Users are at this image alone.
+fn at_stable(run: &mut Run, world: &World, end: &End, image: &str, replicas: u64) {
+    if replicas == 0 {
+        return;
+    }
+    // With nobody of this image to answer, those who answer now go on to.
+    let dead = {
+        let state = run.shared.state();
+        let sets = replica_sets(&state);
+        let ready = sets.iter().filter(|(_, of, _)| of == image).map(|(set, ..)| state.node.ready(set)).sum::<usize>();
+        ready == 0
+    };
+    if dead {
+        return;
+    }
+    let strategy = &world.spec["strategy"];
+    let named = |name: &str| {
+        let bodies = [&strategy["canary"], &strategy["blueGreen"]];
+        let fields = ["stableService", "canaryService", "activeService", "previewService"];
+        bodies.iter().any(|body| fields.iter().any(|field| body[field] == name))
+    };
+    let elsewhere = end.services.iter().find(|(name, selected)| named(name) && *selected != image);
+    run.oracle.check("T11", elsewhere.is_none(), || format!("at rest on {image}, and a Service selects {elsewhere:?}"));
+    if world.strategy.is_routed() {
+        let alone = end.weights == [("web-stable".to_owned(), 100)];
+        run.oracle.check("T3", alone, || format!("at rest on {image}, and the weights are {:?}", end.weights));
+    }
+}
+
+/// The end is that of the run without faults.
+pub(super) fn compare(run: &mut Run, wanted: &End) {
+    // A spec that is refused for good stops the update wherever it is.
+    if wanted.message.starts_with("InvalidSpec") {
+        return;
+    }
+    let got = End::of(&run.shared.state());
+    run.oracle.check("L8", wanted.same_wishes(&got), || format!("another end: {got:?}, and without faults {wanted:?}"));
+}

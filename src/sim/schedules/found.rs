@@ -1,0 +1,112 @@
+//! What the explorer found, or was found while it was written, each as the shortest story that shows it. The seeds are those of
+//! its first form: they draw other schedules now.
+
+use super::super::run::{Act, Restart};
+use super::super::shop::{name, replica_sets};
+use super::super::traefik::Answered;
+use super::shop::{PODS, Shop, default_steps, lines};
+use crate::core::object::ResourceType;
+use crate::execute::faults::{Action, Fault};
+use jiff::SignedDuration;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// A new process, and what it wrote.
+fn written_by_a_new_process(shop: &mut Shop) -> String {
+    let before = shop.run.shared.state().writes.len();
+    shop.run.then(SignedDuration::ZERO, Act::End(Restart::default()));
+    shop.play(60);
+    let writes = shop.run.shared.state().writes[before..].to_vec();
+    lines(&writes)
+}
+
+/// Seed 8: the list of instances that are behind was empty until the first answer.
+#[test]
+fn a_new_process_keeps_the_instance_that_was_silent() {
+    let mut shop = Shop::open(vec![]);
+    shop.play(60);
+    shop.deploy(0, "web:2");
+    shop.run.at(20, |state| state.traefiks[1].silent = true);
+    shop.play(120);
+    assert_eq!(written_by_a_new_process(&mut shop), "", "{}", shop.story());
+}
+
+/// The first pass of a new process took the bound, long over, for an answer: nobody can be heard.
+#[test]
+fn a_new_process_does_not_take_its_own_silence_for_that_of_traefik() {
+    let mut shop = Shop::with(json!([{"setWeight": 20}, {"pause": {}}]), vec![], &[]);
+    shop.play(60);
+    // Both instances answer, and neither loads what is new: a weight that is written is not live.
+    shop.run.at(0, |state| state.traefiks.iter_mut().for_each(|t| t.stuck = true));
+    shop.deploy(1, "web:2");
+    shop.play(120);
+    assert_eq!(shop.status()["traffic"]["live"]["canary"], json!(0), "{}", shop.story());
+    written_by_a_new_process(&mut shop);
+    assert_eq!(shop.status()["traffic"]["live"]["canary"], json!(0), "{}", shop.story());
+}
+
+/// Seed 61: Degraded, then Progressing until the API server had refused it again, then Degraded.
+#[test]
+fn a_new_process_keeps_the_refusal_of_a_template() {
+    let mut shop = Shop::open(vec![]);
+    shop.play(60);
+    shop.deploy(0, "web:refused");
+    shop.play(60);
+    assert_eq!(written_by_a_new_process(&mut shop), "", "{}", shop.story());
+}
+
+/// Seed 91: "the cluster is the cause" until the pods had been read.
+#[test]
+fn a_new_process_keeps_the_cause_of_an_exceeded_deadline() {
+    let mut shop = Shop::open(vec![]);
+    shop.edit(0, |o| o["spec"]["progressDeadlineAbort"] = json!(false));
+    shop.play(60);
+    shop.deploy(0, "web:bad");
+    shop.play(900);
+    assert_eq!(shop.phase(), "Degraded", "{}", shop.story());
+    assert_eq!(written_by_a_new_process(&mut shop), "", "{}", shop.story());
+}
+
+/// Seed 65: the text of the refusal stayed in status, and the next abort would have pulled the second lever for it.
+#[test]
+fn the_refusal_of_a_weight_that_nobody_wants_any_more_is_forgotten() {
+    let fault = |nth| Fault {
+        kind: "Rollout".to_owned(),
+        namespace: None,
+        why: "raise-weight".to_owned(),
+        nth,
+        action: Action::Refuse,
+    };
+    let mut shop = Shop::open((1..=12).map(fault).collect());
+    shop.play(60);
+    shop.deploy(0, "web:2");
+    shop.play(20);
+    assert!(shop.status()["traffic"]["message"].is_string(), "{}", shop.story());
+    // Before a try succeeds the wish is another.
+    shop.deploy(0, "web:1");
+    shop.play(120);
+    assert_eq!(shop.status()["traffic"]["message"], json!(null), "{}", shop.story());
+}
+
+/// Seed 124: the share of a stable without pods took the whole weighted service down, for everybody and for good.
+#[test]
+fn when_the_replica_set_of_stable_is_deleted_users_go_to_the_revision_that_is_there() {
+    for second in [4, 15, 50] {
+        let mut shop = Shop::with(default_steps(), vec![], &[]);
+        shop.play(60);
+        shop.deploy(0, "web:2");
+        shop.run.at(second, |state| {
+            let sets = replica_sets(state);
+            let (set, ..) = sets.iter().find(|(_, image, _)| image == "web:1").expect("stable is there");
+            state.node.strike(set, false);
+            state.server.delete(set, None, state.now).expect("it was there a line ago");
+        });
+        shop.play(200);
+        let end = shop.end();
+        let pods = BTreeMap::from([("web:2".to_owned(), PODS)]);
+        assert_eq!((end.phase.as_str(), &end.pods), ("Healthy", &pods), "{second}: {}", shop.story());
+        let state = shop.run.shared.state();
+        assert!(matches!(state.traefiks[0].request("GET"), Answered::By(_)), "{second}");
+        assert!(state.server.get(&name(ResourceType::SERVICE, "web-stable")).is_some());
+    }
+}

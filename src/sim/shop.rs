@@ -1,0 +1,112 @@
+//! The shop: a Rollout `web` with what people have around it in git, and what can be said of it at the end of a run.
+
+use super::api::State;
+use crate::core::object::{ObjectRef, ResourceType};
+use crate::core::rollout::LABEL_HASH;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+pub(super) const NAMESPACE: &str = "shop";
+
+pub(super) fn name(resource: ResourceType, name: &str) -> ObjectRef {
+    ObjectRef::new(resource, NAMESPACE, name)
+}
+
+pub(super) fn rollout() -> ObjectRef {
+    name(ResourceType::ROLLOUT, "web")
+}
+
+/// What a schedule must end in, whatever happened on the way: everything that users or a next update would notice.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct End {
+    pub(super) phase: String,
+    pub(super) message: String,
+    pub(super) stable: Value,
+    pub(super) current: Value,
+    pub(super) step: Value,
+    pub(super) aborted: usize,
+    /// Outcomes of the commands, oldest first.
+    pub(super) commands: Vec<String>,
+    /// Image of each ReplicaSet that has pods, with their number.
+    pub(super) pods: BTreeMap<String, u64>,
+    /// Image that each Service selects.
+    pub(super) services: BTreeMap<String, String>,
+    /// Weight of each child of the TraefikService.
+    pub(super) weights: Vec<(String, i64)>,
+    pub(super) annotations: Vec<String>,
+}
+
+impl End {
+    pub(super) fn of(state: &State) -> Self {
+        let object = state.server.get(&rollout()).cloned().unwrap_or_default();
+        let status = &object["status"];
+        let sets = replica_sets(state);
+        let image_of = |hash: &str| {
+            let found = sets.iter().find(|(_, _, o)| o["metadata"]["labels"][LABEL_HASH] == hash);
+            found.map_or_else(|| "every revision".to_owned(), |(_, image, _)| image.clone())
+        };
+        let size = |o: &Value| o["spec"]["replicas"].as_u64().unwrap_or(1);
+        let services = state.server.iter().filter(|(t, _)| t.resource == ResourceType::SERVICE);
+        let root = state.server.get(&name(ResourceType::TRAEFIK_SERVICE, "web")).cloned().unwrap_or_default();
+        let children = root["spec"]["weighted"]["services"].as_array().cloned().unwrap_or_default();
+        let commands = status["commands"].as_array().cloned().unwrap_or_default();
+        Self {
+            phase: text(&status["phase"]),
+            message: untimed(&text(&status["message"])),
+            stable: status["stableRS"].clone(),
+            current: status["currentPodHash"].clone(),
+            step: status["currentStepIndex"].clone(),
+            aborted: status["aborted"].as_array().map_or(0, Vec::len),
+            commands: commands.iter().map(|c| format!("{} {}", text(&c["name"]), text(&c["outcome"]))).collect(),
+            pods: sets.iter().filter(|(_, _, o)| size(o) > 0).map(|(_, i, o)| (i.clone(), size(o))).collect(),
+            services: services
+                .map(|(t, o)| (t.name.clone(), image_of(o["spec"]["selector"][LABEL_HASH].as_str().unwrap_or(""))))
+                .collect(),
+            weights: children.iter().map(|c| (text(&c["name"]), c["weight"].as_i64().unwrap_or(1))).collect(),
+            annotations: object["metadata"]["annotations"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|a| a.0.clone())
+                .collect(),
+        }
+    }
+}
+
+impl End {
+    /// Equal in what follows from the last wishes alone, not in what happened on the way to them.
+    pub(super) fn same_wishes(&self, other: &Self) -> bool {
+        let of = |end: &Self| {
+            let Self { phase, message, stable, current, step, pods, services, weights, .. } = end.clone();
+            (phase, message, stable, current, step, pods, services, weights)
+        };
+        of(self) == of(other)
+    }
+}
+
+pub(super) fn template(image: &str) -> Value {
+    json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": image}]}})
+}
+
+/// ReplicaSets with their image.
+pub(super) fn replica_sets(state: &State) -> Vec<(ObjectRef, String, Value)> {
+    let sets = state.server.iter().filter(|(t, _)| t.resource == ResourceType::REPLICA_SET);
+    sets.map(|(t, o)| (t.clone(), text(&o["spec"]["template"]["spec"]["containers"][0]["image"]), o.clone())).collect()
+}
+
+pub(super) fn put(state: &mut State, target: &ObjectRef, api_version: &str, kind: &str, mut object: Value) {
+    object["apiVersion"] = json!(api_version);
+    object["kind"] = json!(kind);
+    object["metadata"] = json!({"name": target.name, "namespace": target.namespace});
+    state.server.apply(target, &object, "git", true, state.now).expect("a free place");
+}
+
+/// A message without the moment that it names, which a fault may put off.
+fn untimed(message: &str) -> String {
+    let moment = |word: &&str| word.trim_end_matches(':').parse::<jiff::Timestamp>().is_err();
+    message.split(' ').filter(moment).collect::<Vec<_>>().join(" ")
+}
+
+pub(super) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
