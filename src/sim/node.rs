@@ -113,6 +113,15 @@ impl Node {
         self.settled = None;
     }
 
+    /// One pod of a ReplicaSet never answers again, and stays.
+    pub fn cripple(&mut self, replica_set: &ObjectRef) {
+        let Some(pod) = self.pods.get_mut(replica_set).and_then(|pods| pods.first_mut()) else { return };
+        (pod.ready_since, pod.broken) = (None, true);
+        self.lost.insert(pod.address.clone());
+        self.changes += 1;
+        self.settled = None;
+    }
+
     /// Whether a pod with this address was taken away by something else than the size of its ReplicaSet.
     pub(super) fn was_lost(&self, address: &str) -> bool {
         self.lost.contains(address)

@@ -320,7 +320,11 @@ impl Oracle {
                         let pauses = status["pauseConditions"].as_array();
                         pauses.into_iter().flatten().any(|p| p["reason"] == "BlueGreenPause")
                     };
-                    self.check("B4", !(waits(before) && waits(status)), || "promoted, and it still waits".to_owned());
+                    // A refused spec stands still; what was asked holds when it is mended.
+                    let stands = status["message"].as_str().is_some_and(|text| text.starts_with("InvalidSpec"));
+                    self.check("B4", stands || !(waits(before) && waits(status)), || {
+                        "promoted, and it still waits".to_owned()
+                    });
                 }
                 _ => {
                     let (seen, now) = (&before["observedGeneration"], &object["metadata"]["generation"]);
@@ -414,7 +418,8 @@ impl Oracle {
         let Some(hash) = service["spec"]["selector"][LABEL_HASH].as_str() else { return };
         let ready = self.ready.get(hash).map_or(0, |r| r.most(self.now));
         let initial = seen.stable.is_none();
-        let anybody = self.ready.values().any(|r| r.most(self.now) > 0);
+        // Somebody who answers, and who was seen to.
+        let anybody = self.late.is_zero() && self.ready.values().any(|r| r.least(self.now) > 0);
         self.check("T12", ready > 0 || initial || !anybody || seen.replicas == 0, || {
             format!("{} moves to {hash}, which has no ready pod", wrote.target)
         });

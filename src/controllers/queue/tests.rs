@@ -42,9 +42,10 @@ fn failures_back_off_and_success_ends_that() {
     let mut queue = Queue::new(7);
     let mut now = at(0);
     for doublings in 0..12 {
+        // What is urgent is not held back.
         queue.add(&key(1), Lane::Urgent);
         queue.take(now, true).expect("due");
-        queue.back_off(&key(1), Lane::Urgent, now);
+        queue.back_off(&key(1), Lane::Normal, now);
         let wait = queue.next_wake().expect("it waits").duration_since(now).as_millis();
         let full = (200 << doublings).min(60_000);
         assert!(wait >= full / 2 && wait <= full, "{wait} after {doublings} doublings");
@@ -53,6 +54,20 @@ fn failures_back_off_and_success_ends_that() {
     queue.take(now, true).expect("due");
     queue.rest(&key(1), Lane::Normal, None);
     assert_eq!(queue.next_wake(), None);
+}
+
+#[test]
+fn what_is_urgent_is_tried_again_within_seconds_however_often_it_failed() {
+    let mut queue = Queue::new(7);
+    let mut now = at(0);
+    for _ in 0..12 {
+        queue.add(&key(1), Lane::Urgent);
+        queue.take(now, true).expect("due");
+        queue.back_off(&key(1), Lane::Urgent, now);
+        let wait = queue.next_wake().expect("it waits").duration_since(now).as_millis();
+        assert!(wait <= 2_000, "{wait}");
+        now = queue.next_wake().expect("it waits");
+    }
 }
 
 #[test]

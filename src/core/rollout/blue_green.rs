@@ -302,8 +302,7 @@ fn direct(pass: &mut Pass<'_>, strategy: &BlueGreen, active: Option<&str>, switc
             // With nobody of stable's to answer, those who answer now go on to.
             let deserted = f.endpoints(&strategy.active_service.name).is_deserted();
             let waits = pass.phase() == Phase::Aborted && f.available(&hash) < f.spec.replicas;
-            let able =
-                (f.available(&stable) > 0 || deserted) && !(waits && f.breaks(Mutant::AbortWaitsForNewPods));
+            let able = (f.available(&stable) > 0 || deserted) && !(waits && f.breaks(Mutant::AbortWaitsForNewPods));
             if able { Some(stable.clone()) } else { active.map(str::to_owned) }
         }
     };

@@ -155,7 +155,9 @@ fn resize(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'_>>) {
         let live = live_of(pass.next.traffic.as_ref()).filter(|l| l.canary_hash.as_deref() == Some(current.as_str()));
         let live = live.and_then(|l| Weight::new(l.canary.unwrap_or(0).into())).unwrap_or(Weight::ZERO);
         let object = if routing.carried.as_deref() == Some(current.as_str()) { routing.weight } else { Weight::ZERO };
-        live.max(object).pods(all)
+        // Asked for in between was another share, of which nobody knows whether it was served.
+        let unknown = !agreed(pass.next.traffic.as_ref()) && routing.carries(pass, &current);
+        if unknown { f.size(&current) } else { live.max(object).pods(all) }
     });
     let asked = pass.next.traffic.as_ref();
     let back = agreed(asked) && live_of(asked).is_none_or(|l| l.canary.unwrap_or(0) == 0);

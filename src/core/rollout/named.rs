@@ -137,7 +137,8 @@ fn shadowed_ingress<'a>(f: &Facts<'a>, name: &str, services: Services<'_>) -> Re
     let like = f.service(&shadowed.backend.service);
     let child = |service: &ServiceName| Child { service: service.name.clone(), port: shadowed.backend.port.clone() };
     // A user's own Service of this name may be the child of somebody's TraefikService: the root is named after the Rollout.
-    let root = Root { name: f.whose.rollout.clone(), stable: child(stable), canary: child(new), stable_is_empty: false };
+    let root =
+        Root { name: f.whose.rollout.clone(), stable: child(stable), canary: child(new), stable_is_empty: false };
     Ok(Named { root, like, bases: shadowed.routes, weighted: true })
 }
 

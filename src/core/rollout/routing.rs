@@ -205,7 +205,10 @@ impl<'a> Routing<'a> {
     fn is_applied(&self, want: &TrafficShare) -> bool {
         let percent = self.weight.percent();
         let stable = self.is_left()
-            || want.stable_hash.as_deref().is_none_or(|h| self.serving.as_deref() == Some(h) && self.stable_ends.only(h));
+            || want
+                .stable_hash
+                .as_deref()
+                .is_none_or(|h| self.serving.as_deref() == Some(h) && self.stable_ends.only(h));
         let canary = percent == 0
             || want
                 .canary_hash

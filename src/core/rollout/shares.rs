@@ -125,8 +125,8 @@ pub(super) fn direct(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>,
     // The canary's Service never changes revision while it has a share, as far as is known (T11).
     let known = pass.next.traffic.is_none() || agreed(pass.next.traffic.as_ref());
     // An object that lists an empty stable is not loaded: nobody is reached through it, and no weight of it is ever known.
-    let loaded = routing.row.is_some() && !routing.is_without_stable();
-    let reached = routing.weight > Weight::ZERO || live_canary > 0 || (!known && loaded);
+    let loaded = routing.row.is_some() && !stable_is_gone(pass, routing);
+    let reached = routing.weight > Weight::ZERO || (loaded && (live_canary > 0 || !known));
     let refused = refused_root(pass, routing, weight).is_some();
     let overdue = pass
         .next
@@ -137,7 +137,11 @@ pub(super) fn direct(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>,
     let second_lever = pass.phase() == Phase::Aborted && (refused || overdue);
     let canary_target = match pass.phase() {
         Phase::Initial => stable_target.clone(),
-        _ if reached && !second_lever && !f.breaks(Mutant::MovesServiceWithShare) => routing.carried.clone(),
+        // Where somebody took the revision off the Service, it is put back.
+        _ if reached && !second_lever && !f.breaks(Mutant::MovesServiceWithShare) => {
+            let asked = pass.next.traffic.as_ref().and_then(|t| t.want.as_ref()?.canary_hash.clone());
+            routing.carried.clone().or(asked)
+        }
         Phase::Aborted if f.breaks(Mutant::ServiceStaysOnCanary) => routing.carried.clone(),
         Phase::Updating if f.breaks(Mutant::SelectsUnready) => Some(f.current().to_owned()),
         Phase::Updating if f.available(f.current()) > 0 || routing.carried.as_deref() == Some(f.current()) => {
@@ -146,7 +150,7 @@ pub(super) fn direct(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>,
         // Of a stable without pods nobody could answer.
         _ if f.available(&stable) == 0 && f.spec.replicas > 0 => {
             let there = routing.carried.clone().filter(|hash| f.sets.contains_key(hash));
-            there.or_else(|| Some(stable.clone()))
+            there.or_else(|| routing.canary_ends.is_deserted().then(|| stable.clone()))
         }
         _ => Some(stable.clone()),
     };

@@ -89,7 +89,9 @@ pub(super) fn basic(canary: &Canary, weight: Weight, all: u32, seen: Pods) -> (u
     if growing {
         stable = split.stable.max(stable.saturating_sub(budget)).min(stable);
     } else {
-        new = split.canary.max(new.saturating_sub(budget)).min(new);
+        // Pods that serve nobody may always go: a stable that is short of pods must not keep them.
+        let idle = new.saturating_sub(seen.canary.1);
+        new = split.canary.max(new.saturating_sub(budget.max(idle))).min(new);
     }
     // After a scale-in there may be more than the surge allows: pods that serve nobody go first, the new ones before stable's.
     let mut over = (new + stable).saturating_sub(ceiling);

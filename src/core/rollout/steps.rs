@@ -111,9 +111,7 @@ fn step_is_done(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'
         Step::SetWeight(weight) => {
             let reached = match routing {
                 None => is_split(pass, canary, *weight),
-                Some(routing) => {
-                    f.spec.replicas == 0 || stable_is_gone(pass, routing) || is_live(pass, *weight, &hash)
-                }
+                Some(routing) => f.spec.replicas == 0 || stable_is_gone(pass, routing) || is_live(pass, *weight, &hash),
             };
             scaled && reached
         }

@@ -178,12 +178,7 @@ mod tests {
 
     fn root() -> Root {
         let child = |name: &str| Child { service: name.into(), port: "80".into() };
-        Root {
-            name: "web".into(),
-            stable: child("web-stable"),
-            canary: child("web-canary"),
-            stable_is_empty: false,
-        }
+        Root { name: "web".into(), stable: child("web-stable"), canary: child("web-canary"), stable_is_empty: false }
     }
 
     fn row(spec: Value, ours: bool) -> TraefikServiceRow {

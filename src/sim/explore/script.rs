@@ -31,6 +31,8 @@ pub(super) enum Action {
     Metric(Verdict),
     /// The newest pods, or those of stable, die; with `true` for good.
     Strike(Which, bool),
+    /// One of the newest pods, or of stable's, never answers again.
+    Cripple(Which),
     DeleteSet(Which),
     /// A Service goes; git puts it back after so many milliseconds.
     DeleteService(&'static str, i64),
@@ -107,7 +109,8 @@ fn disturbance(random: &mut Random) -> Action {
     let which = if random.chance(70) { Which::Newest } else { Which::Stable };
     let service = *random.pick(&["web-stable", "web-canary"]);
     match random.between(1, 100) {
-        1..=15 => Action::Strike(which, which == Which::Newest && random.chance(30)),
+        1..=7 => Action::Cripple(*random.pick(&[Which::Newest, Which::Stable])),
+        8..=15 => Action::Strike(which, which == Which::Newest && random.chance(30)),
         16..=22 => Action::DeleteSet(which),
         23..=28 => Action::DeleteService(service, random.between(1, 10_000)),
         29..=32 => Action::DeleteRoot,
@@ -133,7 +136,7 @@ impl Action {
             Self::Strike(_, for_good) => *for_good,
             // What was settled by then is kept, and the rest is not: a size is one of stable's, or of all (S5); new steps are
             // taken or skipped; without the stable revision an update has nothing to wait for.
-            Self::Scale(_) | Self::Steps(_) | Self::DeleteSet(_) => true,
+            Self::Scale(_) | Self::Steps(_) | Self::DeleteSet(_) | Self::Cripple(_) => true,
             Self::Metric(_) | Self::Silent(_, true) => true,
             _ => false,
         }
@@ -144,6 +147,7 @@ impl Action {
         matches!(
             self,
             Self::Strike(..)
+                | Self::Cripple(_)
                 | Self::DeleteSet(_)
                 | Self::DeleteService(..)
                 | Self::DeleteRoot
@@ -204,6 +208,11 @@ impl Action {
             Self::Strike(which, for_good) => {
                 if let Some(set) = which.set(state) {
                     state.node.strike(&set, *for_good);
+                }
+            }
+            Self::Cripple(which) => {
+                if let Some(set) = which.set(state) {
+                    state.node.cripple(&set);
                 }
             }
             Self::DeleteSet(which) => {

@@ -56,7 +56,9 @@ impl World {
             Strategy::BlueGreen,
             Strategy::RoutedBlueGreen,
         ]);
-        let analysed = random.chance(25);
+        let switches = matches!(strategy, Strategy::BlueGreen | Strategy::RoutedBlueGreen);
+        // Between a switch and its end there is nothing but analysis.
+        let analysed = random.chance(if switches { 60 } else { 25 });
         let body = match strategy {
             Strategy::Routed => json!({"canary": routed(random, analysed)}),
             Strategy::Basic => json!({"canary": basic(random, analysed)}),

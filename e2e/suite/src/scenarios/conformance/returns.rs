@@ -9,7 +9,7 @@ use crate::wait;
 use serde_json::{Value, json};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
-    scenario!(core &["argo#6", "Q2"], roles_of_a_canary_are_seen_on_its_pods),
+    scenario!(core & ["argo#6", "Q2"], roles_of_a_canary_are_seen_on_its_pods),
     scenario!(core & ["argo#26", "argo#43", "Q1"], a_restart_replaces_every_pod),
     scenario!(&["argo#27", "Q1"], a_budget_that_refuses_holds_a_restart_until_it_allows_it),
     scenario!(&["argo#55", "N3"], a_return_within_the_window_runs_no_analysis),
