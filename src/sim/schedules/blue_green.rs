@@ -214,6 +214,16 @@ fn a_quick_return_switches_at_once() {
     assert_eq!(shop.run.oracle.weights, [0, 100, 0, 100, 0], "{}", shop.story());
 }
 
+/// A stable that is broken for good can be replaced, once it has been gone for long enough.
+#[test]
+fn an_update_of_a_stable_without_pods_ends_with_everybody_at_the_new_revision() {
+    let mut shop = opened(json!({}));
+    shop.strike(0, "web:1", true);
+    shop.deploy(5, "web:2");
+    shop.play(600);
+    assert_eq!((shop.phase().as_str(), selected(&shop)), ("Healthy", both("web:2", "web:2")), "{}", shop.story());
+}
+
 /// Found by the explorer. Both forms of the switch.
 #[test]
 fn an_update_that_is_scaled_to_nothing_ends_without_a_switch_and_is_there_when_scaled_out() {
