@@ -3,7 +3,7 @@
 use super::super::run::Run;
 use super::super::shop::{End, replica_sets, rollout, text};
 use super::schedule::look_again;
-use super::world::World;
+use super::world::{Strategy, World};
 use crate::core::rollout::revisions::template_hash;
 use serde_json::Value;
 
