@@ -301,8 +301,7 @@ fn direct(pass: &mut Pass<'_>, strategy: &BlueGreen, active: Option<&str>, switc
         _ => {
             // With nobody of stable's to answer, those who answer now go on to.
             let deserted = f.endpoints(&strategy.active_service.name).is_deserted();
-            let waits = pass.phase() == Phase::Aborted && f.available(&hash) < f.spec.replicas;
-            let able = (f.available(&stable) > 0 || deserted) && !(waits && f.breaks(Mutant::AbortWaitsForNewPods));
+            let able = f.available(&stable) > 0 || deserted;
             if able { Some(stable.clone()) } else { active.map(str::to_owned) }
         }
     };
@@ -315,6 +314,8 @@ fn direct(pass: &mut Pass<'_>, strategy: &BlueGreen, active: Option<&str>, switc
     let preview = match pass.phase() {
         Phase::Updating if f.available(&hash) > 0 => Some(hash),
         Phase::Initial => None,
+        // Of a stable without pods nobody could answer.
+        _ if f.available(&stable) == 0 && f.spec.replicas > 0 => None,
         Phase::Updating | Phase::Settled | Phase::Aborted => Some(stable),
     };
     if let Some(row) = strategy.preview_service.as_ref().and_then(|service| f.service(&service.name)) {

@@ -22,8 +22,6 @@ pub enum Mutant {
     PauseStopsAbort,
     /// O2: a spec that cannot be read stops an abort.
     InvalidSpecStopsAbort,
-    /// B6: a blue-green abort waits until the new pods are all there.
-    AbortWaitsForNewPods,
     /// W6: the weight goes to 0 only when all of stable's pods are there.
     AbortWaitsForAllOfStable,
     /// A promote counts for a template that was not seen when it was asked.
@@ -66,7 +64,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 27] = [
         Self::RaisesUncapped,
         Self::LowersLate,
         Self::ScalesDownWhatCarries,
@@ -75,7 +73,6 @@ impl Mutant {
         Self::MovesServiceWithShare,
         Self::PauseStopsAbort,
         Self::InvalidSpecStopsAbort,
-        Self::AbortWaitsForNewPods,
         Self::AbortWaitsForAllOfStable,
         Self::PromotesUnseen,
         Self::ServiceStaysOnCanary,
