@@ -64,7 +64,9 @@ type Environment = Vec<(&'static str, &'static str)>;
 
 /// The parts that are a call of cargo, with their budgets on a warm machine in seconds.
 fn cargo_parts(options: &Options) -> Vec<(&'static str, u64, Arguments, Environment)> {
-    let (fuzz_seconds, explored_seconds) = if options.wide { ("60", "600") } else { ("15", "150") };
+    // The same seeds each time: what they find is a change of ours, and chance is for the longer run.
+    let (fuzz_seconds, explored_seconds, explored) =
+        if options.wide { ("60", "600", "1000000") } else { ("15", "150", "40000") };
     vec![
         ("format", 10, vec!["fmt", "--all", "--check"], vec![]),
         ("lints", 110, lints(), vec![]),
@@ -90,7 +92,7 @@ fn cargo_parts(options: &Options) -> Vec<(&'static str, u64, Arguments, Environm
             300,
             [
                 ["run", "--quiet", "--profile", "explore", "--package"].as_slice(),
-                &["explore", "--", "--seconds", explored_seconds, "--report", EXPLORATION],
+                &["explore", "--", "--seconds", explored_seconds, "--schedules", explored, "--report", EXPLORATION],
             ]
             .concat(),
             vec![],
