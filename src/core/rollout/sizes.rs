@@ -178,4 +178,12 @@ mod tests {
             assert_eq!(sizes, end, "weight {weight}, surge {surge}, unavailable {unavailable}");
         }
     }
+
+    #[test]
+    fn a_stable_that_is_short_of_pods_does_not_keep_those_of_the_canary_that_serve_nobody() {
+        let c = canary(&json!([]), &json!({"maxSurge": 0, "maxUnavailable": 1}));
+        let seen = |available| Pods { canary: (1, available), stable: (3, 0), others: 0 };
+        assert_eq!(basic(&c, Weight::ZERO, 4, seen(0)), (0, 3));
+        assert_eq!(basic(&c, Weight::ZERO, 4, seen(1)), (1, 3));
+    }
 }

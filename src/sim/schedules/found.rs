@@ -110,3 +110,47 @@ fn when_the_replica_set_of_stable_is_deleted_users_go_to_the_revision_that_is_th
         assert!(state.server.get(&name(ResourceType::SERVICE, "web-stable")).is_some());
     }
 }
+
+/// Traefik does not load a weighted service with an empty child, and steps waited for weights to be seen live: for good.
+#[test]
+fn a_stable_that_is_gone_for_good_is_replaced() {
+    let mut shop = Shop::open(vec![]);
+    shop.play(60);
+    shop.strike(0, "web:1", true);
+    shop.deploy(1, "web:2");
+    shop.play(1_200);
+    assert_eq!(shop.phase(), "Healthy", "{}", shop.story());
+    let state = shop.run.shared.state();
+    assert!(matches!(state.traefiks[0].request("GET"), Answered::By(_)));
+}
+
+/// The first mend of that took a moment without pods for the end of stable, and went to 100 % in one go.
+#[test]
+fn a_stable_that_is_away_for_a_moment_promotes_nobody() {
+    let mut shop = Shop::open(vec![]);
+    shop.play(60);
+    shop.deploy(0, "web:2");
+    shop.strike(1, "web:1", false);
+    shop.play(20);
+    assert!(!shop.run.oracle.weights.contains(&100), "{:?}\n{}", shop.run.oracle.weights, shop.story());
+}
+
+/// Somebody's forced apply took the revision off the canary's Service while it had a share: it was not put back before the share
+/// was gone, which at full weight and without stable was never.
+#[test]
+fn a_service_whose_revision_was_taken_off_gets_it_back_with_its_share() {
+    let mut shop = Shop::with(json!([{"setWeight": 20}, {"pause": {}}]), vec![], &[]);
+    shop.play(60);
+    shop.deploy(0, "web:2");
+    shop.play(60);
+    let canary = name(ResourceType::SERVICE, "web-canary");
+    let before = shop.run.get(&canary).expect("it is there")["spec"]["selector"].clone();
+    let reset = canary.clone();
+    shop.run.at(0, move |state| {
+        let git = json!({"app": "web"});
+        state.server.change(&reset, "git", |o| o["spec"]["selector"] = git).expect("it is there");
+    });
+    shop.play(60);
+    assert_eq!(shop.run.get(&canary).expect("it is there")["spec"]["selector"], before, "{}", shop.story());
+    assert_eq!(shop.phase(), "Paused", "{}", shop.story());
+}
