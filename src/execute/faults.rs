@@ -200,7 +200,7 @@ mod tests {
     fn the_nth_write_of_its_kind_and_reason_is_hit_and_no_other() {
         let text = r#"[{"kind": "Rollout", "why": "scale", "nth": 2, "action": "refuse"},
                        {"kind": "Rollout", "why": "status", "action": "delay-ms:50"}]"#;
-        let faults = Faults::new(serde_json::from_str(text).unwrap(), Kill::Simulated);
+        let faults = Faults::new(serde_json::from_str(text).expect("a plan"), Kill::Simulated);
         let rollout = key(ResourceType::ROLLOUT, "shop");
         assert_eq!(faults.next(&rollout, "scale"), None);
         assert_eq!(faults.next(&key(ResourceType::APPLICATION, "shop"), "scale"), None);
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn writes_of_other_namespaces_are_not_counted_where_one_is_named() {
         let text = r#"[{"kind": "Rollout", "namespace": "shop", "why": "scale", "action": "refuse"}]"#;
-        let faults = Faults::new(serde_json::from_str(text).unwrap(), Kill::Simulated);
+        let faults = Faults::new(serde_json::from_str(text).expect("a plan"), Kill::Simulated);
         assert_eq!(faults.next(&key(ResourceType::ROLLOUT, "other"), "scale"), None);
         assert_eq!(faults.next(&key(ResourceType::ROLLOUT, "shop"), "scale"), Some(Action::Refuse));
     }

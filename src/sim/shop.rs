@@ -94,6 +94,27 @@ pub(super) fn replica_sets(state: &State) -> Vec<(ObjectRef, String, Value)> {
     sets.map(|(t, o)| (t.clone(), text(&o["spec"]["template"]["spec"]["containers"][0]["image"]), o.clone())).collect()
 }
 
+/// A Service as it stands in git.
+pub(super) fn service_of_git() -> Value {
+    json!({"spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}})
+}
+
+/// What people put there: Services of both roles, a route to the TraefikService or to the Service of stable, and the Rollout.
+pub(super) fn lay(state: &mut State, routed: bool, spec: &Value) {
+    for service in ["web-stable", "web-canary"] {
+        put(state, &name(ResourceType::SERVICE, service), "v1", "Service", service_of_git());
+    }
+    let backend = if routed {
+        json!({"kind": "TraefikService", "name": "web"})
+    } else {
+        json!({"name": "web-stable", "port": 80})
+    };
+    let route = json!({"match": "Host(`web.shop`)", "kind": "Rule", "services": [backend]});
+    let object = json!({"spec": {"entryPoints": ["web"], "routes": [route]}});
+    put(state, &name(ResourceType::INGRESS_ROUTE, "web"), "traefik.io/v1alpha1", "IngressRoute", object);
+    put(state, &rollout(), "tidegate.dev/v1alpha1", "Rollout", json!({"spec": spec}));
+}
+
 pub(super) fn put(state: &mut State, target: &ObjectRef, api_version: &str, kind: &str, mut object: Value) {
     object["apiVersion"] = json!(api_version);
     object["kind"] = json!(kind);

@@ -28,6 +28,7 @@ pub mod cluster;
 #[cfg(feature = "compare")]
 pub mod conformance;
 pub mod demo;
+pub mod dice;
 pub mod evidence;
 pub mod faults;
 pub mod generator;

@@ -37,19 +37,25 @@ fn a_change_in_flight_makes_the_key_due_again_after_its_pass() {
     assert_eq!(queue.take(at(0), true), Some((key(1), Lane::Urgent)));
 }
 
+/// A key fails in this lane, as often as it is due. Returns how long it waits, in ms, and when it is due again.
+fn fails(queue: &mut Queue, lane: Lane, now: Timestamp) -> (i128, Timestamp) {
+    // What is urgent is not held back.
+    queue.add(&key(1), Lane::Urgent);
+    queue.take(now, true).expect("due");
+    queue.back_off(&key(1), lane, now);
+    let wake = queue.next_wake().expect("it waits");
+    (wake.duration_since(now).as_millis(), wake)
+}
+
 #[test]
 fn failures_back_off_and_success_ends_that() {
     let mut queue = Queue::new(7);
     let mut now = at(0);
     for doublings in 0..12 {
-        // What is urgent is not held back.
-        queue.add(&key(1), Lane::Urgent);
-        queue.take(now, true).expect("due");
-        queue.back_off(&key(1), Lane::Normal, now);
-        let wait = queue.next_wake().expect("it waits").duration_since(now).as_millis();
+        let (wait, wake) = fails(&mut queue, Lane::Normal, now);
         let full = (200 << doublings).min(60_000);
         assert!(wait >= full / 2 && wait <= full, "{wait} after {doublings} doublings");
-        now = queue.next_wake().expect("it waits");
+        now = wake;
     }
     queue.take(now, true).expect("due");
     queue.rest(&key(1), Lane::Normal, None);
@@ -61,12 +67,9 @@ fn what_is_urgent_is_tried_again_within_seconds_however_often_it_failed() {
     let mut queue = Queue::new(7);
     let mut now = at(0);
     for _ in 0..12 {
-        queue.add(&key(1), Lane::Urgent);
-        queue.take(now, true).expect("due");
-        queue.back_off(&key(1), Lane::Urgent, now);
-        let wait = queue.next_wake().expect("it waits").duration_since(now).as_millis();
+        let (wait, wake) = fails(&mut queue, Lane::Urgent, now);
         assert!(wait <= 2_000, "{wait}");
-        now = queue.next_wake().expect("it waits");
+        now = wake;
     }
 }
 

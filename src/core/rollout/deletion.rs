@@ -49,7 +49,7 @@ pub(super) fn decide(pass: &mut Pass<'_>) {
 /// Returns whether it has to be waited for.
 fn lower(pass: &mut Pass<'_>, routing: &Routing<'_>) -> bool {
     let going = routing.row.is_none_or(|row| row.meta.deleting.is_some());
-    if going || routing.stable_ends.ready.is_empty() {
+    if going || routing.is_without_stable() {
         return false;
     }
     pass.urgent = true;

@@ -40,7 +40,7 @@ pub(super) struct Wish<'s> {
 pub(super) fn desired_weight(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>) -> Weight {
     let now = routing.weight;
     // W6: with nobody to answer in its place, the canary is all that users have.
-    let alone = routing.stable_ends.ready.is_empty() && !routing.canary_ends.ready.is_empty();
+    let alone = routing.is_without_stable() && !routing.canary_ends.ready.is_empty();
     let floor = if alone { now } else { Weight::ZERO };
     wished_weight(pass, wish, routing).max(floor)
 }

@@ -59,24 +59,27 @@ fn healthy(run: &mut Run, world: &World, end: &End, object: &Value) {
 
 fn aborted(run: &mut Run, world: &World, end: &End, object: &Value) {
     let replicas = object["spec"]["replicas"].as_u64().unwrap_or(1);
-    let state = run.shared.state();
-    let sets = replica_sets(&state);
-    drop(state);
     let stable = text(&end.stable);
+    let sets = replica_sets(&run.shared.state());
     let image = sets.iter().find(|(target, ..)| target.name.ends_with(&stable)).map(|(_, image, _)| image.clone());
     // Somebody deleted it: there is nothing to go back to.
     let Some(image) = image else { return };
     let there = end.pods.get(&image).copied().unwrap_or(0);
     // Without a router the way back stays inside maxSurge and maxUnavailable, which a broken pod of stable's may use up.
-    let state = run.shared.state();
-    let ready = sets.iter().filter(|(_, of, _)| *of == image).map(|(set, ..)| state.node.ready(set)).sum::<usize>();
-    drop(state);
-    let short = world.strategy == Strategy::Basic && u64::try_from(ready).is_ok_and(|ready| ready < there);
+    let short = world.strategy == Strategy::Basic && ready_of(run, &image) < there;
     run.oracle
         .check("T6", there == replicas || short, || format!("aborted, and stable has {there} of {replicas} pods"));
     let listed = object["status"]["aborted"].as_array().into_iter().flatten().any(|a| a["hash"] == end.current);
     run.oracle.check("A9", listed, || format!("{} is aborted and not listed", end.current));
     at_stable(run, world, end, &image, replicas);
+}
+
+/// Ready pods of an image.
+fn ready_of(run: &Run, image: &str) -> u64 {
+    let state = run.shared.state();
+    let sets = replica_sets(&state);
+    let ready: usize = sets.iter().filter(|(_, of, _)| of == image).map(|(set, ..)| state.node.ready(set)).sum();
+    u64::try_from(ready).unwrap_or(u64::MAX)
 }
 
 /// Users are at this image alone.
@@ -85,13 +88,7 @@ fn at_stable(run: &mut Run, world: &World, end: &End, image: &str, replicas: u64
         return;
     }
     // With nobody of this image to answer, those who answer now go on to.
-    let dead = {
-        let state = run.shared.state();
-        let sets = replica_sets(&state);
-        let ready = sets.iter().filter(|(_, of, _)| of == image).map(|(set, ..)| state.node.ready(set)).sum::<usize>();
-        ready == 0
-    };
-    if dead {
+    if ready_of(run, image) == 0 {
         return;
     }
     let strategy = &world.spec["strategy"];

@@ -2,9 +2,9 @@
 
 use super::super::api::{REFUSED_IMAGE, State};
 use super::super::run::{Act, Restart};
-use super::super::shop::{name, put, replica_sets, rollout, template};
+use super::super::shop::{name, put, replica_sets, rollout, service_of_git, template};
 use super::random::Random;
-use super::world::{FIRST, Strategy, World, service_of_git, steps};
+use super::world::{FIRST, Strategy, World, steps};
 use crate::core::object::{ObjectRef, ResourceType};
 use crate::core::question::Verdict;
 use jiff::SignedDuration;

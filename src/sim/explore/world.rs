@@ -3,7 +3,7 @@
 use super::super::api::{Shared, State};
 use super::super::oracle::Oracle;
 use super::super::run::Run;
-use super::super::shop::{name, put, rollout, template};
+use super::super::shop::{lay, name, put, template};
 use super::random::Random;
 use crate::core::object::ResourceType;
 use jiff::SignedDuration;
@@ -109,31 +109,14 @@ impl World {
 
     fn lay(&self, state: &mut State) {
         state.node.start_up = self.start_up;
-        let backend = if self.strategy.is_routed() {
-            json!({"kind": "TraefikService", "name": "web"})
-        } else {
-            json!({"name": "web-stable", "port": 80})
-        };
-        for service in ["web-stable", "web-canary"] {
-            put(state, &name(ResourceType::SERVICE, service), "v1", "Service", service_of_git());
-        }
-        let route = json!({"match": "Host(`web.shop`)", "kind": "Rule", "services": [backend]});
-        let target = name(ResourceType::INGRESS_ROUTE, "web");
-        let object = json!({"spec": {"entryPoints": ["web"], "routes": [route]}});
-        put(state, &target, "traefik.io/v1alpha1", "IngressRoute", object);
         let metric = json!({"name": "good", "interval": "5s", "count": 2, "failureLimit": 0,
                             "successCondition": "result == 1",
                             "provider": {"prometheus": {"address": "http://p", "query": "q"}}});
         let target = name(ResourceType::ANALYSIS_TEMPLATE, "good");
         let object = json!({"spec": {"metrics": [metric]}});
         put(state, &target, "tidegate.dev/v1alpha1", "AnalysisTemplate", object);
-        put(state, &rollout(), "tidegate.dev/v1alpha1", "Rollout", json!({"spec": self.spec}));
+        lay(state, self.strategy.is_routed(), &self.spec);
     }
-}
-
-/// A Service as it stands in git.
-pub(super) fn service_of_git() -> Value {
-    json!({"spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}})
 }
 
 fn analysis() -> Value {

@@ -3,8 +3,7 @@
 use super::super::api::Wrote;
 use super::super::oracle::Oracle;
 use super::super::run::Run;
-use super::super::shop::{End, name, put, replica_sets, rollout, template, text};
-use crate::core::object::ResourceType;
+use super::super::shop::{End, lay, replica_sets, rollout, template, text};
 use crate::execute::faults::Fault;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -45,25 +44,13 @@ impl Shop {
         let shop = Self { run };
         let mut guard = shop.run.shared.state();
         let state = &mut *guard;
-        for service in ["web-stable", "web-canary"] {
-            let spec = json!({"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]});
-            put(state, &name(ResourceType::SERVICE, service), "v1", "Service", json!({"spec": spec}));
-        }
-        let backend = match &strategy["canary"]["trafficRouting"] {
-            Value::Null => json!({"name": "web-stable", "port": 80}),
-            _ => json!({"kind": "TraefikService", "name": "web"}),
-        };
-        let route = json!({"match": "Host(`web.shop`)", "kind": "Rule", "services": [backend]});
-        let spec = json!({"entryPoints": ["web"], "routes": [route]});
-        let target = name(ResourceType::INGRESS_ROUTE, "web");
-        put(state, &target, "traefik.io/v1alpha1", "IngressRoute", json!({"spec": spec}));
         let spec = json!({
             "replicas": replicas,
             "selector": {"matchLabels": {"app": "web"}},
             "template": template("web:1"),
             "strategy": strategy,
         });
-        put(state, &rollout(), "tidegate.dev/v1alpha1", "Rollout", json!({"spec": spec}));
+        lay(state, !strategy["canary"]["trafficRouting"].is_null(), &spec);
         drop(guard);
         shop
     }

@@ -1,5 +1,6 @@
 //! What is played: fixed, or drawn from a seed.
 
+use crate::dice::Dice;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -53,7 +54,7 @@ impl Plan {
 
     /// Drawn from a seed; with `harmless` the third version is good too.
     pub fn drawn(seed: u64, harmless: bool) -> Self {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let names = ["web", "shop", "cart", "a", "front-end", "x1-api", "long-name-of-an-app-that-users-like"];
         let app = names[dice.below(names.len())].to_owned();
         let first = 5 + dice.number(40);
@@ -74,28 +75,6 @@ impl Plan {
             failing: if harmless { Failing::Nothing } else { failing },
             kills: (0..10).map(|_| Duration::from_millis(2_000 + u64::from(dice.number(10_000)))).collect(),
         }
-    }
-}
-
-/// Splitmix64: the same numbers for the same seed, everywhere and for ever.
-#[derive(Debug)]
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn number(&mut self, below: u32) -> u32 {
-        u32::try_from(self.next() % u64::from(below)).expect("a remainder is smaller than its divisor")
-    }
-
-    fn below(&mut self, below: usize) -> usize {
-        self.number(u32::try_from(below).expect("lists here are short")) as usize
     }
 }
 

@@ -26,6 +26,7 @@ mod writes;
 
 use super::{Scenario, Tag};
 use crate::cluster::{Cluster, Kind};
+use crate::dice::Dice;
 use crate::stand::Stand;
 use crate::wait;
 use anyhow::Context;
@@ -40,7 +41,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, Instant};
 use tidegate::sim::api::Shared;
-use writes::{Dice, Write};
+use writes::Write;
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     family: "compare",

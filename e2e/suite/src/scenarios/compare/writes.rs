@@ -4,6 +4,7 @@
 //! in its own: so a list stays playable when writes are left out of it.
 
 use super::kinds::{Field, Sort};
+use crate::dice::Dice;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tidegate::core::plan::Manager;
@@ -48,40 +49,8 @@ impl From<Applier> for Manager {
     }
 }
 
-/// Splitmix64: the same writes for the same seed, everywhere and for ever.
-#[derive(Debug)]
-pub(super) struct Dice(u64);
-
-impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, below: usize) -> usize {
-        let below = u64::try_from(below).expect("lists here are short");
-        usize::try_from(self.next() % below).expect("a remainder is smaller than its divisor")
-    }
-
-    /// True in so many of a hundred cases.
-    fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-
-    fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[self.below(of.len())]
-    }
-
-    fn which(&mut self) -> Which {
-        if self.chance(88) { Which::Current } else { Which::Another }
-    }
+fn which(dice: &mut Dice) -> Which {
+    if dice.chance(88) { Which::Current } else { Which::Another }
 }
 
 /// So many writes to one object of this sort. The first makes it.
@@ -111,10 +80,10 @@ fn write(dice: &mut Dice, sort: &Sort, marks: bool) -> Write {
         48..63 => edit(dice, sort),
         80..92 if !sort.status.is_empty() => {
             let patch = nested(&picked(dice, &sort.status, 40), dice, true);
-            Write::Status { patch: patch["status"].clone(), version: dice.which() }
+            Write::Status { patch: patch["status"].clone(), version: which(dice) }
         }
         63..92 => merge(dice, sort),
-        _ => Write::Delete { uid: dice.which() },
+        _ => Write::Delete { uid: which(dice) },
     }
 }
 
@@ -125,13 +94,13 @@ fn create(dice: &mut Dice, sort: &Sort) -> Write {
 fn apply(dice: &mut Dice, sort: &Sort, marks: bool) -> Write {
     let by = if dice.chance(50) { Applier::Rollout } else { Applier::Sync };
     if !marks || by == Applier::Sync {
-        let uid = dice.chance(50).then(|| dice.which());
+        let uid = dice.chance(50).then(|| which(dice));
         return applied(dice, sort, by, uid);
     }
     let optional: Vec<Field> = sort.fields.iter().filter(|f| !f.always).cloned().collect();
     let object = nested(&picked(dice, &optional, 30), dice, false);
     // With a uid, as so little makes no object where none is.
-    Write::Apply { object, by, force: dice.chance(50), uid: Some(dice.which()) }
+    Write::Apply { object, by, force: dice.chance(50), uid: Some(which(dice)) }
 }
 
 fn applied(dice: &mut Dice, sort: &Sort, by: Applier, uid: Option<Which>) -> Write {
@@ -142,12 +111,12 @@ fn edit(dice: &mut Dice, sort: &Sort) -> Write {
     let field = dice.one(&sort.fields).clone();
     let to = (field.always || dice.chance(70)).then(|| dice.one(&field.values).clone());
     let at = field.at.iter().map(|key| (*key).to_owned()).collect();
-    Write::Edit { at, uid: dice.which(), old: dice.which(), to }
+    Write::Edit { at, uid: which(dice), old: which(dice), to }
 }
 
 fn merge(dice: &mut Dice, sort: &Sort) -> Write {
     let patch = nested(&picked(dice, &sort.fields, 25), dice, true);
-    let version = dice.chance(40).then(|| dice.which());
+    let version = dice.chance(40).then(|| which(dice));
     Write::Merge { patch, version }
 }
 
@@ -157,7 +126,7 @@ fn object(dice: &mut Dice, sort: &Sort) -> Value {
     nested(&fields, dice, false)
 }
 
-fn picked<'a>(dice: &mut Dice, fields: &'a [Field], percent: usize) -> Vec<&'a Field> {
+fn picked<'a>(dice: &mut Dice, fields: &'a [Field], percent: u32) -> Vec<&'a Field> {
     let some: Vec<&Field> = fields.iter().filter(|_| dice.chance(percent)).collect();
     if some.is_empty() { vec![dice.one(fields)] } else { some }
 }
