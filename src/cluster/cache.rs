@@ -12,7 +12,7 @@ pub use own_writes::OwnWrites;
 use crate::core::object::{ObjectRef, ResourceType};
 use crate::core::row::{
     AnalysisRunRow, AnalysisTemplateRow, AppProjectRow, ApplicationRow, ClusterAnalysisTemplateRow, DeploymentRow,
-    EndpointSliceRow, IngressRouteRow, IngressRow, Meta, ReplicaSetRow, RolloutRow, Row, ServiceRow, TraefikServiceRow,
+    EndpointSliceRow, IngressRouteRow, IngressRow, Meta, ReplicaSetRow, RolloutRow, Row, ServersTransportRow, ServiceRow, TraefikServiceRow,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -353,6 +353,7 @@ caches! {
     ingresses: IngressRow;
     ingress_routes: IngressRouteRow;
     traefik_services: TraefikServiceRow;
+    servers_transports: ServersTransportRow where crate::core::rollout::LABEL_ROLLOUT;
     analysis_runs: AnalysisRunRow;
     analysis_templates: AnalysisTemplateRow;
     cluster_analysis_templates: ClusterAnalysisTemplateRow;

@@ -30,6 +30,7 @@ impl Kind for Rollout {
             deployments: caches.deployments.list(namespace),
             endpoint_slices: caches.endpoint_slices.synced()?.list(namespace),
             traefik_services: caches.traefik_services.synced()?.list(namespace),
+            servers_transports: caches.servers_transports.synced()?.list(namespace),
             ingress_routes: caches.ingress_routes.synced()?.all(),
             ingresses: caches.ingresses.synced()?.all(),
             templates: caches.analysis_templates.synced()?.list(namespace),

@@ -58,9 +58,10 @@ impl ResourceType {
     pub const INGRESS: Self = Self::fixed("networking.k8s.io", "v1", "Ingress", "ingresses");
     pub const INGRESS_ROUTE: Self = Self::fixed("traefik.io", "v1alpha1", "IngressRoute", "ingressroutes");
     pub const TRAEFIK_SERVICE: Self = Self::fixed("traefik.io", "v1alpha1", "TraefikService", "traefikservices");
+    pub const SERVERS_TRANSPORT: Self = Self::fixed("traefik.io", "v1alpha1", "ServersTransport", "serverstransports");
 
     /// Every resource that has a constant above.
-    const KNOWN: [Self; 17] = [
+    const KNOWN: [Self; 18] = [
         Self::ROLLOUT,
         Self::ANALYSIS_TEMPLATE,
         Self::CLUSTER_ANALYSIS_TEMPLATE,
@@ -77,6 +78,7 @@ impl ResourceType {
         Self::INGRESS,
         Self::INGRESS_ROUTE,
         Self::TRAEFIK_SERVICE,
+        Self::SERVERS_TRANSPORT,
         Self::JOB,
     ];
 

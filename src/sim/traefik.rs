@@ -1,7 +1,8 @@
 //! The model of Traefik: a configuration that is loaded late, and the rule that one empty child takes its whole service down.
 //!
 //! As measured on 3.7.15: a change is loaded at once when nothing changed for two seconds, else when those are over; a
-//! TraefikService of which one Service has no serving endpoint is left out, and routers that name it are disabled.
+//! TraefikService of which one Service has no serving endpoint, or names a ServersTransport that is not there, is left out, and
+//! routers that name it are disabled.
 
 use super::server::Server;
 use crate::core::object::{ObjectRef, ResourceType};
@@ -123,7 +124,7 @@ pub struct Provider {
 
 impl Provider {
     pub fn read(&mut self, server: &Server) -> &Arc<Configuration> {
-        let version = server.version_of(&["IngressRoute", "TraefikService", "EndpointSlice"]);
+        let version = server.version_of(&["IngressRoute", "TraefikService", "ServersTransport", "EndpointSlice"]);
         if self.of != Some(version) {
             let made = configuration(server);
             self.of = Some(version);
@@ -184,6 +185,10 @@ impl Build<'_> {
             endpoints.filter_map(|e| Some(format!("http://{}:{port_number}", e["addresses"][0].as_str()?))).collect();
         if servers.is_empty() {
             return Err(format!("subset not found for {namespace}/{name}"));
+        }
+        if let Some(transport) = reference["serversTransport"].as_str() {
+            let target = ObjectRef::new(ResourceType::SERVERS_TRANSPORT, namespace, transport);
+            self.server.get(&target).ok_or_else(|| format!("servers transport not found {namespace}-{transport}"))?;
         }
         let id = format!("{namespace}-{name}-{port}");
         self.seen.services.insert(qualified(&id), ServiceSeen { enabled: true, children: vec![], servers });

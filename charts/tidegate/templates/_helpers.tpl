@@ -54,7 +54,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
   resources: [ingresses]
   verbs: [get, list, watch]
 - apiGroups: [traefik.io]
-  resources: [ingressroutes, traefikservices]
+  resources: [ingressroutes, serverstransports, traefikservices]
   verbs: [get, list, watch, create, patch, delete]
 # By name, when a repository or a metric names one: never listed, never watched.
 - apiGroups: [""]

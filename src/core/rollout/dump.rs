@@ -28,12 +28,13 @@ pub struct Dump {
 
 impl Dump {
     /// What is read, Rollouts first; true: in the whole cluster, not in the Rollout's namespace alone.
-    pub const SOURCES: [(ResourceType, bool); 10] = [
+    pub const SOURCES: [(ResourceType, bool); 11] = [
         (ResourceType::ROLLOUT, false),
         (ResourceType::REPLICA_SET, false),
         (ResourceType::SERVICE, false),
         (ResourceType::ENDPOINT_SLICE, false),
         (ResourceType::TRAEFIK_SERVICE, false),
+        (ResourceType::SERVERS_TRANSPORT, false),
         (ResourceType::INGRESS_ROUTE, true),
         (ResourceType::INGRESS, true),
         (ResourceType::ANALYSIS_TEMPLATE, false),
@@ -91,6 +92,7 @@ impl Dump {
             services: self.rows()?,
             endpoint_slices: self.rows()?,
             traefik_services: self.rows()?,
+            servers_transports: self.rows()?,
             ingress_routes: self.rows()?,
             ingresses: self.rows()?,
             templates: self.rows()?,

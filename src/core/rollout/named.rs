@@ -7,6 +7,7 @@ use crate::core::row::{IngressRow, ServiceRow};
 use crate::core::traffic::ingress;
 use crate::core::traffic::layers::{self, BaseRoute};
 use crate::core::traffic::root::{Child, Root};
+use crate::core::traffic::transport;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -64,6 +65,8 @@ pub(super) struct Named<'a> {
     pub bases: Vec<BaseRoute>,
     /// The weighted route is ours too: the user's names no weights.
     pub weighted: bool,
+    /// Traefik speaks plain HTTP with the canary's pods.
+    pub plain: bool,
 }
 
 /// Finds what a strategy names.
@@ -94,9 +97,10 @@ fn weighted_service<'a>(f: &Facts<'a>, name: &str, services: Services<'_>) -> Re
     }
     check_selectors(f, &rows)?;
     let child = |service: &ServiceName| Child { service: service.name.clone(), port: port.clone() };
-    let root = Root { name: name.to_owned(), stable: child(stable), canary: child(new), stable_is_empty: false };
+    let root = Root::new(name, child(stable), child(new));
+    let plain = transport::is_plain(canary_row, &port);
     let bases = layers::base_routes(name, &f.whose, &f.observed.ingress_routes, &f.observed.ingresses);
-    Ok(Named { root, like: None, bases, weighted: false })
+    Ok(Named { root, like: None, bases, weighted: false, plain })
 }
 
 fn shadowed_ingress<'a>(f: &Facts<'a>, name: &str, services: Services<'_>) -> Result<Named<'a>, Vec<Refusal>> {
@@ -137,9 +141,9 @@ fn shadowed_ingress<'a>(f: &Facts<'a>, name: &str, services: Services<'_>) -> Re
     let like = f.service(&shadowed.backend.service);
     let child = |service: &ServiceName| Child { service: service.name.clone(), port: shadowed.backend.port.clone() };
     // A user's own Service of this name may be the child of somebody's TraefikService: the root is named after the Rollout.
-    let root =
-        Root { name: f.whose.rollout.clone(), stable: child(stable), canary: child(new), stable_is_empty: false };
-    Ok(Named { root, like, bases: shadowed.routes, weighted: true })
+    let root = Root::new(&f.whose.rollout, child(stable), child(new));
+    let plain = rows.last().copied().or(like).is_some_and(|row| transport::is_plain(row, &root.canary.port));
+    Ok(Named { root, like, bases: shadowed.routes, weighted: true, plain })
 }
 
 fn pod_labels(f: &Facts<'_>) -> BTreeMap<String, String> {

@@ -5,7 +5,7 @@ use crate::core::plan::RefusedEffect;
 use crate::core::question::Answer;
 use crate::core::row::{
     AnalysisRunRow, AnalysisTemplateRow, ClusterAnalysisTemplateRow, DeploymentRow, EndpointSliceRow, IngressRouteRow,
-    IngressRow, Meta, ReplicaSetRow, RolloutRow, ServiceRow, TraefikServiceRow,
+    IngressRow, Meta, ReplicaSetRow, RolloutRow, ServersTransportRow, ServiceRow, TraefikServiceRow,
 };
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ pub struct Observed {
     pub endpoint_slices: Vec<Arc<EndpointSliceRow>>,
     /// TraefikServices of the namespace.
     pub traefik_services: Vec<Arc<TraefikServiceRow>>,
+    /// ServersTransports of the namespace with the label `tidegate.dev/rollout: <name>`.
+    pub servers_transports: Vec<Arc<ServersTransportRow>>,
     /// IngressRoutes of the whole cluster: those of other namespaces may serve the same host.
     pub ingress_routes: Vec<Arc<IngressRouteRow>>,
     /// Ingresses of the whole cluster.
@@ -56,6 +58,7 @@ impl Observed {
         let labelled = |meta: &Meta| meta.labels.get(super::LABEL_ROLLOUT) == Some(&name);
         self.replica_sets.retain(|s| owned(&s.meta) || s.meta.owner.is_none() && labelled(&s.meta));
         self.endpoint_slices.retain(|s| labelled(&s.meta));
+        self.servers_transports.retain(|t| labelled(&t.meta));
         self.runs.retain(|r| owned(&r.meta));
         self.others.retain(|r| r.meta.name != name);
         self
@@ -108,7 +111,7 @@ pub fn concerns(rollout: &RolloutRow, target: &ObjectRef, meta: &Meta) -> bool {
         "Rollout" => target.namespace == ours.namespace && target.name == ours.name,
         "ReplicaSet" if meta.owner.is_none() => meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| *n == ours.name),
         "ReplicaSet" | "AnalysisRun" => meta.owner.as_ref().is_some_and(|o| o.uid == ours.uid),
-        "EndpointSlice" => meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| *n == ours.name),
+        "EndpointSlice" | "ServersTransport" => meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| *n == ours.name),
         // Names that the spec or the last status mention: both are short texts, and a false yes costs one pass.
         _ if target.namespace == ours.namespace || target.namespace.is_empty() => {
             meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| *n == ours.name)

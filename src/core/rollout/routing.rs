@@ -8,12 +8,15 @@ use crate::api::{TrafficInstance, TrafficObjects, TrafficShare, TrafficStatus};
 use crate::core::object::ResourceType;
 use crate::core::question::{Ask, Question, Told};
 use crate::core::refusal::Refusal;
-use crate::core::row::{IngressRouteRow, ServiceRow, TraefikServiceRow};
+use crate::core::row::{Meta, ServiceRow, TraefikServiceRow};
 use crate::core::scalar::{Span, Weight};
 use crate::core::traffic::layers::{self, Layers, RouteObject};
 use crate::core::traffic::live::{self, Addresses, Expected};
 use crate::core::traffic::names;
 use crate::core::traffic::root::{Child, Root};
+use crate::core::traffic::transport;
+use jiff::Timestamp;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Start of the id of the question what Traefik serves.
@@ -34,6 +37,8 @@ pub(super) struct Routing<'a> {
     pub canary_ends: Endpoints,
     /// Routes around the weighted one, as they shall be.
     pub layers: Vec<RouteObject>,
+    /// From when on the canary's entry may name our ServersTransport, when that is too new.
+    pub transport_from: Option<Timestamp>,
     /// The Service whose ports and selector our own Services get.
     pub like: Option<&'a ServiceRow>,
     /// Read from the names in status because spec names others, or cannot be read: the share only goes to 0.
@@ -58,17 +63,20 @@ impl<'a> Routing<'a> {
     /// Finds what spec names. What is missing or cannot be used is refused by name.
     fn observe(f: &Facts<'a>, services: Services<'_>, traffic: &Traffic) -> Result<Self, Vec<Refusal>> {
         let bound = traffic.live_timeout.unwrap_or_else(|| bound_of(f));
-        let Named { root, like, bases, weighted } = named::find(f, services, &traffic.way)?;
+        let Named { root, like, bases, weighted, plain } = named::find(f, services, &traffic.way)?;
         if let Some(leaving) = Self::leaving(f, &root, bound) {
             return Ok(leaving);
         }
-        let around = Layers { net: traffic.net, shield: traffic.shield, weighted };
+        let around = Layers { net: traffic.net, shield: traffic.shield, weighted, plain };
         let made = if around.net || around.weighted || around.shield != Shield::None {
             layers::objects(&bases, around, &root, &f.whose)
         } else {
             Vec::new()
         };
         let mut routing = Self::of(f, root, bound);
+        if let Some(transport) = made.iter().find(|l| l.kind == "ServersTransport") {
+            routing.connect_by(&transport.name, f);
+        }
         routing.layers = made;
         routing.like = like;
         (routing.way, routing.ingress) = match &traffic.way {
@@ -99,7 +107,7 @@ impl<'a> Routing<'a> {
             Child { service: service.clone(), port: port.unwrap_or_default() }
         };
         let (stable, canary) = (child(objects.stable_service.as_ref()?), child(objects.canary_service.as_ref()?));
-        let mut routing = Self::of(f, Root { name, stable, canary, stable_is_empty: false }, bound);
+        let mut routing = Self::of(f, Root::new(&name, stable, canary), bound);
         routing.leaving = true;
         Some(routing)
     }
@@ -117,11 +125,36 @@ impl<'a> Routing<'a> {
             canary_ends: f.endpoints(&root.canary.service),
             root,
             layers: Vec::new(),
+            transport_from: None,
             like: None,
             leaving: false,
             way: "",
             ingress: None,
             bound,
+        }
+    }
+
+    /// Lets the canary's entry name our ServersTransport, if Traefik knows it by now: one that is named already stays, as it is
+    /// made anew when it is gone.
+    fn connect_by(&mut self, transport: &str, f: &Facts<'a>) {
+        let row = f.observed.servers_transports.iter().find(|t| t.meta.name == transport);
+        let named = self.row.is_some_and(|row| self.root.transport_in(row) == Some(transport));
+        let from = row.map(|row| transport::usable_from(row));
+        if named || from.is_some_and(|from| from <= f.now) {
+            self.root.transport = Some(transport.to_owned());
+        } else {
+            self.transport_from = from;
+        }
+    }
+
+    /// A route of ours as it was seen.
+    pub(super) fn seen(&self, f: &Facts<'a>, layer: &RouteObject) -> Option<(&'a Meta, &'a Value)> {
+        let o = f.observed;
+        let here = |meta: &Meta| meta.name == layer.name && meta.namespace == f.whose.namespace;
+        match layer.kind {
+            "IngressRoute" => o.ingress_routes.iter().find(|r| here(&r.meta)).map(|r| (&r.meta, &*r.spec)),
+            "ServersTransport" => o.servers_transports.iter().find(|r| here(&r.meta)).map(|r| (&r.meta, &*r.spec)),
+            _ => o.traefik_services.iter().find(|r| here(&r.meta)).map(|r| (&r.meta, &*r.spec)),
         }
     }
 
@@ -251,13 +284,13 @@ impl<'a> Routing<'a> {
         }
     }
 
-    /// Our IngressRoutes and TraefikServices that are there and shall not be: what a user's route that is gone left behind.
-    pub(super) fn stale(&self, f: &Facts<'a>) -> Vec<(ResourceType, &'a crate::core::row::Meta)> {
-        let ours = |meta: &crate::core::row::Meta| {
+    /// Our routing objects that are there and shall not be: what a user's route that is gone left behind.
+    pub(super) fn stale(&self, f: &Facts<'a>) -> Vec<(ResourceType, &'a Meta)> {
+        let ours = |meta: &Meta| {
             meta.namespace == f.whose.namespace && meta.owner.as_ref().is_some_and(|o| o.uid == f.whose.uid)
         };
         let wanted = |kind: &str, name: &str| self.layers.iter().any(|l| l.kind == kind && l.name == name);
-        let routes = f.observed.ingress_routes.iter().map(|r: &std::sync::Arc<IngressRouteRow>| &r.meta);
+        let routes = f.observed.ingress_routes.iter().map(|r| &r.meta);
         let mut stale: Vec<_> = (routes.filter(|m| ours(m) && !wanted("IngressRoute", &m.name)))
             .map(|m| (ResourceType::INGRESS_ROUTE, m))
             .collect();
@@ -267,6 +300,15 @@ impl<'a> Routing<'a> {
                 .filter(|m| ours(m) && m.name != self.root.name && !wanted("TraefikService", &m.name))
                 .map(|m| (ResourceType::TRAEFIK_SERVICE, m)),
         );
+        // One that an entry names would take the whole weighted service with it.
+        if self.weight == Weight::ZERO && agreed(f.seen.traffic.as_ref()) {
+            let transports = f.observed.servers_transports.iter().map(|t| &t.meta);
+            stale.extend(
+                transports
+                    .filter(|m| ours(m) && !wanted("ServersTransport", &m.name))
+                    .map(|m| (ResourceType::SERVERS_TRANSPORT, m)),
+            );
+        }
         stale
     }
 }

@@ -265,19 +265,14 @@ pub(super) fn raise(pass: &mut Pass<'_>, routing: &Routing<'_>, weight: Weight) 
         return;
     }
     for layer in &routing.layers {
-        let rows = &f.observed;
-        let seen = if layer.kind == "IngressRoute" {
-            let of = |r: &&std::sync::Arc<crate::core::row::IngressRouteRow>| {
-                r.meta.name == layer.name && r.meta.namespace == f.whose.namespace
-            };
-            rows.ingress_routes.iter().find(of).map(|r| (&r.meta, &r.spec))
-        } else {
-            rows.traefik_services.iter().find(|r| r.meta.name == layer.name).map(|r| (&r.meta, &r.spec))
-        };
+        let seen = routing.seen(f, layer);
         if seen.is_none_or(|(meta, spec)| meta.owner.is_none() || !covers(spec, &layer.object["spec"])) {
             let uid = seen.map(|(meta, _)| meta.uid.as_str());
             pass.effects.push(edits::apply(layer.object.clone(), uid, Why::RouteSetUp));
         }
+    }
+    if let Some(from) = routing.transport_from.filter(|_| weight > Weight::ZERO) {
+        pass.wake_at(from);
     }
     for (resource, meta) in routing.stale(f) {
         pass.effects.push(edits::delete(resource, meta, Why::RouteTakeDown));

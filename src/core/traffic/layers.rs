@@ -3,13 +3,15 @@
 //! A canary that loses its last pod takes the weighted service with it at Traefik's next reload, faster than any controller.
 //! So below every weighted route lies a **net**: the same match, the next lower priority, stable only. Above it lies the
 //! **shield**: for requests that may be sent twice, Traefik's failover around the weighted service, which answers from
-//! stable when the canary fails. Measured: together they lose no request when the canary dies at 20 %. Each is an object of
-//! its own, since equal matches in one IngressRoute collapse into one, and each that breaks falls through to the next lower.
+//! stable when the canary fails, also when its pods are gone without a word (`transport`). Measured: together they lose no
+//! request when the canary dies at 20 %. Each is an object of its own, since equal matches in one IngressRoute collapse into
+//! one, and each that breaks falls through to the next lower.
 
 use super::Ownership;
 use super::root::Root;
 use super::rule::hosts_of;
 use super::siblings::{self, Sibling};
+use super::transport;
 use crate::core::rollout::spec::Shield;
 use crate::core::row::IngressRouteRow;
 use serde_json::{Value, json};
@@ -39,13 +41,15 @@ pub struct Layers {
     pub shield: Shield,
     /// The weighted route too: the user's own names no weights.
     pub weighted: bool,
+    /// Traefik speaks plain HTTP with the canary's pods.
+    pub plain: bool,
 }
 
 /// An object of ours, in the order in which they are made: what breaks falls to what was made before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RouteObject {
     pub name: String,
-    /// `IngressRoute` or `TraefikService`.
+    /// `IngressRoute`, `ServersTransport` or `TraefikService`.
     pub kind: &'static str,
     pub object: Value,
     /// Names of the routers that Traefik makes of it.
@@ -105,6 +109,9 @@ pub fn objects(bases: &[BaseRoute], layers: Layers, root: &Root, whose: &Ownersh
     // With a route of ours the user's priority is outranked by all three; with one of the user's the layers lie around it.
     let (net, weighted, shield) = if layers.weighted { (1, 2, 3) } else { (-1, 0, 1) };
     if layers.shield != Shield::None && !bases.is_empty() {
+        if layers.plain {
+            objects.push(transport::object(&shield_name(&whose.rollout), whose));
+        }
         objects.push(shield_service(root, whose));
     }
     for name in names {
@@ -212,31 +219,34 @@ mod tests {
     fn made(layers: Layers, priority: i64) -> Vec<RouteObject> {
         let whose = Ownership { namespace: "shop".into(), rollout: "web".into(), uid: "u".into() };
         let child = |name: &str| Child { service: name.into(), port: "80".into() };
-        let root = Root {
-            name: "web".into(),
-            stable: child("web-stable"),
-            canary: child("web-canary"),
-            stable_is_empty: false,
-        };
+        let root = Root::new("web", child("web-stable"), child("web-canary"));
         objects(&[base(priority)], layers, &root, &whose)
     }
 
     #[test]
     fn net_weighted_and_shield_have_rising_priorities_above_an_ingress() {
-        let objects = made(Layers { net: true, shield: Shield::Idempotent, weighted: true }, 53);
+        let objects = made(Layers { net: true, shield: Shield::Idempotent, weighted: true, plain: true }, 53);
         let priorities: Vec<_> =
             objects.iter().filter_map(|o| o.object["spec"]["routes"][0]["priority"].as_i64()).collect();
         assert_eq!(priorities, [54, 55, 56]);
-        assert_eq!(objects[1].object["spec"]["routes"][0]["services"][0]["name"], "web-stable");
+        assert_eq!(objects[2].object["spec"]["routes"][0]["services"][0]["name"], "web-stable");
         assert_eq!(
-            objects[3].object["spec"]["routes"][0]["match"],
+            objects[4].object["spec"]["routes"][0]["match"],
             "(Host(`a.b`)) && (Method(`GET`) || Method(`HEAD`) || Method(`OPTIONS`))"
         );
     }
 
     #[test]
+    fn what_the_shield_points_at_is_made_before_it() {
+        let objects = made(Layers { net: true, shield: Shield::Idempotent, weighted: true, plain: true }, 53);
+        let kinds: Vec<_> = objects.iter().map(|o| o.kind).collect();
+        assert_eq!(kinds[..2], ["ServersTransport", "TraefikService"]);
+        assert_eq!(objects[0].object["spec"]["forwardingTimeouts"]["dialTimeout"], "2s");
+    }
+
+    #[test]
     fn around_a_route_of_the_user_lie_one_below_and_one_above() {
-        let objects = made(Layers { net: true, shield: Shield::All, weighted: false }, 20);
+        let objects = made(Layers { net: true, shield: Shield::All, weighted: false, plain: false }, 20);
         let priorities: Vec<_> =
             objects.iter().filter_map(|o| o.object["spec"]["routes"][0]["priority"].as_i64()).collect();
         assert_eq!(priorities, [19, 21]);
@@ -244,13 +254,13 @@ mod tests {
 
     #[test]
     fn no_priority_is_zero_since_that_means_another() {
-        let objects = made(Layers { net: true, shield: Shield::None, weighted: false }, 1);
+        let objects = made(Layers { net: true, shield: Shield::None, weighted: false, plain: true }, 1);
         assert_eq!(objects[0].object["spec"]["routes"][0]["priority"], -1);
     }
 
     #[test]
     fn the_shield_wraps_the_weighted_service_so_that_weights_stay_in_one_object() {
-        let objects = made(Layers { net: false, shield: Shield::All, weighted: true }, 20);
+        let objects = made(Layers { net: false, shield: Shield::All, weighted: true, plain: false }, 20);
         let failover = &objects[0].object["spec"]["failover"];
         assert_eq!(failover["service"], json!({"name": "web", "kind": "TraefikService"}));
         assert_eq!(failover["fallback"]["name"], "web-stable");

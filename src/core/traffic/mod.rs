@@ -13,6 +13,7 @@ pub mod names;
 pub mod root;
 mod rule;
 pub mod siblings;
+pub mod transport;
 
 use crate::core::row::Meta;
 use serde_json::{Value, json};

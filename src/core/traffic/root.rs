@@ -19,6 +19,8 @@ pub struct Root {
     pub canary: Child,
     /// No pod of stable answers: with all of the share at the canary it is not listed.
     pub stable_is_empty: bool,
+    /// Name of the ServersTransport by which the canary's pods are connected to, when it can be named.
+    pub transport: Option<String>,
 }
 
 /// A Service with the port that requests go to: a number or a name, as it is written.
@@ -51,6 +53,11 @@ pub enum RootError {
 }
 
 impl Root {
+    /// With pods of stable, and by Traefik's own transport.
+    pub fn new(name: &str, stable: Child, canary: Child) -> Self {
+        Self { name: name.to_owned(), stable, canary, stable_is_empty: false, transport: None }
+    }
+
     /// Always stable first, so that its place never changes; the canary is listed only while it has a share, and stable not when
     /// it has neither pods nor a share, since an entry that cannot be built takes the whole object with it.
     fn spec(&self, canary: Weight) -> Value {
@@ -59,7 +66,11 @@ impl Root {
             services.push(self.stable.weighted(canary.rest()));
         }
         if canary > Weight::ZERO {
-            services.push(self.canary.weighted(canary));
+            let mut entry = self.canary.weighted(canary);
+            if let Some(transport) = &self.transport {
+                entry["serversTransport"] = json!(transport);
+            }
+            services.push(entry);
         }
         json!({"weighted": {"services": services}})
     }
@@ -76,6 +87,12 @@ impl Root {
         Weight::new((canary * 100 + canary + stable - 1) / (canary + stable)).unwrap_or(Weight::FULL)
     }
 
+    /// The ServersTransport that the canary's entry names in the object as it was seen.
+    pub fn transport_in<'a>(&self, row: &'a TraefikServiceRow) -> Option<&'a str> {
+        let mut entries = row.spec["weighted"]["services"].as_array().into_iter().flatten();
+        entries.find(|e| e["name"] == self.canary.service.as_str())?["serversTransport"].as_str()
+    }
+
     /// What turns the object into one that gives the canary this share; `None` when it does already.
     ///
     /// # Errors
@@ -90,7 +107,13 @@ impl Root {
         let wanted = self.spec(canary);
         match row {
             Some(row) if !is_ours(row, whose) => self.adopted(row, canary, whose, why),
-            Some(row) if covers(&row.spec, &wanted) && row.meta.owner.is_some() => Ok(None),
+            Some(row)
+                if covers(&row.spec, &wanted)
+                    && row.meta.owner.is_some()
+                    && (canary == Weight::ZERO || self.transport_in(row) == self.transport.as_deref()) =>
+            {
+                Ok(None)
+            }
             row => {
                 let object = json!({
                     "apiVersion": "traefik.io/v1alpha1", "kind": "TraefikService",
@@ -178,7 +201,7 @@ mod tests {
 
     fn root() -> Root {
         let child = |name: &str| Child { service: name.into(), port: "80".into() };
-        Root { name: "web".into(), stable: child("web-stable"), canary: child("web-canary"), stable_is_empty: false }
+        Root::new("web", child("web-stable"), child("web-canary"))
     }
 
     fn row(spec: Value, ours: bool) -> TraefikServiceRow {

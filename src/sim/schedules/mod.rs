@@ -16,4 +16,5 @@ mod returns;
 mod scaling;
 mod shop;
 mod stories;
+mod transport;
 mod workload;
