@@ -12,7 +12,8 @@ pub use own_writes::OwnWrites;
 use crate::core::object::{ObjectRef, ResourceType};
 use crate::core::row::{
     AnalysisRunRow, AnalysisTemplateRow, AppProjectRow, ApplicationRow, ClusterAnalysisTemplateRow, DeploymentRow,
-    EndpointSliceRow, IngressRouteRow, IngressRow, Meta, ReplicaSetRow, RolloutRow, Row, ServersTransportRow, ServiceRow, TraefikServiceRow,
+    EndpointSliceRow, IngressRouteRow, IngressRow, Meta, ReplicaSetRow, RolloutRow, Row, ServersTransportRow,
+    ServiceRow, TraefikServiceRow,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;

@@ -15,6 +15,7 @@ use crate::core::plan::{RefusedEffect, Why};
 use crate::core::row::ServiceRow;
 use crate::core::scalar::{Weight, raise_cap};
 use crate::core::traffic::covers;
+use crate::core::traffic::layers::RouteObject;
 
 /// The highest share that is raised to while an instance of Traefik is silent.
 pub(super) const MOST_UNHEARD: Weight = match Weight::new(50) {
@@ -243,8 +244,17 @@ fn problem(pass: &Pass<'_>, routing: &Routing<'_>, weight: Weight) -> Option<Str
 /// The root with a share that is not lower than before, and the routes around it; leaf first.
 pub(super) fn raise(pass: &mut Pass<'_>, routing: &Routing<'_>, weight: Weight) {
     let f = pass.f;
+    if routing.leaving {
+        return;
+    }
+    // It leads nobody anywhere, and has to be there for a while before it is named.
+    let is_transport = |layer: &&RouteObject| layer.kind == "ServersTransport";
+    routing.layers.iter().filter(is_transport).for_each(|layer| make(pass, routing, layer));
+    if let Some(from) = routing.transport_from.filter(|_| weight > Weight::ZERO) {
+        pass.wake_at(from);
+    }
     // Before anybody answers there is nothing to route to; what routed before goes on to route.
-    if routing.leaving || (routing.row.is_none() && routing.is_without_stable() && weight == Weight::ZERO) {
+    if routing.row.is_none() && routing.is_without_stable() && weight == Weight::ZERO {
         return;
     }
     let asked = f.seen.traffic.as_ref().and_then(|t| t.want.as_ref()?.canary);
@@ -264,17 +274,17 @@ pub(super) fn raise(pass: &mut Pass<'_>, routing: &Routing<'_>, weight: Weight) 
     if routing.row.is_none() || pass.phase() == Phase::Initial {
         return;
     }
-    for layer in &routing.layers {
-        let seen = routing.seen(f, layer);
-        if seen.is_none_or(|(meta, spec)| meta.owner.is_none() || !covers(spec, &layer.object["spec"])) {
-            let uid = seen.map(|(meta, _)| meta.uid.as_str());
-            pass.effects.push(edits::apply(layer.object.clone(), uid, Why::RouteSetUp));
-        }
-    }
-    if let Some(from) = routing.transport_from.filter(|_| weight > Weight::ZERO) {
-        pass.wake_at(from);
-    }
+    routing.layers.iter().filter(|layer| !is_transport(layer)).for_each(|layer| make(pass, routing, layer));
     for (resource, meta) in routing.stale(f) {
         pass.effects.push(edits::delete(resource, meta, Why::RouteTakeDown));
+    }
+}
+
+/// Makes an object of ours, or makes it what it shall be.
+fn make(pass: &mut Pass<'_>, routing: &Routing<'_>, layer: &RouteObject) {
+    let seen = routing.seen(pass.f, layer);
+    if seen.is_none_or(|(meta, spec)| meta.owner.is_none() || !covers(spec, &layer.object["spec"])) {
+        let uid = seen.map(|(meta, _)| meta.uid.as_str());
+        pass.effects.push(edits::apply(layer.object.clone(), uid, Why::RouteSetUp));
     }
 }

@@ -57,6 +57,9 @@ mod tests {
         let ports = vec![port(Some("web"), 80), port(Some("https-web"), 8443), port(None, 443)];
         let service = ServiceRow { ports, ..ServiceRow::default() };
         let plain = |port| is_plain(&service, port);
-        assert_eq!(["80", "web", "8443", "https-web", "443", "none"].map(plain), [true, true, false, false, false, false]);
+        assert_eq!(
+            ["80", "web", "8443", "https-web", "443", "none"].map(plain),
+            [true, true, false, false, false, false]
+        );
     }
 }
