@@ -426,7 +426,10 @@ impl Oracle {
         if wrote.target.name == "web-canary" && seen.is_routed() && seen.status["abort"] != true {
             let served =
                 state.traefiks.iter().filter(|t| !t.silent).any(|t| t.weight("shop-web", "shop-web-canary-80") > 0);
-            let share = seen.weight.unwrap_or(0) > 0 || served;
+            // Traefik does not load an object that lists a stable without pods.
+            let stands = seen.stable.is_some_and(|stable| state.node.ready(&set_of(stable)) > 0);
+            let weight = seen.weight.unwrap_or(0);
+            let share = served || weight == 100 || (weight > 0 && stands);
             // What somebody took off is put back.
             let had = |object: &Value| object["status"]["traffic"]["want"]["canaryHash"] == hash;
             let same = had(seen.object) || self.before.as_deref().is_some_and(had);

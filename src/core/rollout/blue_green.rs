@@ -172,6 +172,8 @@ fn advance(pass: &mut Pass<'_>, strategy: &BlueGreen, users: &Users<'_>, promote
     let all = f.spec.replicas;
     match pass.phase() {
         Phase::Initial => {
+            // Of a stable that somebody deleted too: there is nobody to hold users at.
+            pass.next.pause_conditions.clear();
             if f.hash.is_some() && f.sets.contains_key(&hash) && f.available(&hash) >= all {
                 pass.next.stable_proven = Some(all > 0);
                 pass.complete("Initial deploy", None);

@@ -126,8 +126,10 @@ pub(super) fn direct(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>,
     // The canary's Service never changes revision while it has a share, as far as is known (T11).
     let known = pass.next.traffic.is_none() || agreed(pass.next.traffic.as_ref());
     // An object that lists an empty stable is not loaded: nobody is reached through it, and no weight of it is ever known.
-    let loaded = routing.row.is_some() && !stable_is_gone(pass, routing);
-    let reached = routing.weight > Weight::ZERO || (loaded && (live_canary > 0 || !known));
+    // One that somebody deleted may be served for a moment yet.
+    let loaded = !stable_is_gone(pass, routing);
+    let everybody = routing.weight == Weight::FULL;
+    let reached = everybody || (loaded && (routing.weight > Weight::ZERO || live_canary > 0 || !known));
     let refused = refused_root(pass, routing, weight).is_some();
     let overdue = pass
         .next

@@ -18,6 +18,8 @@ pub(super) fn advance(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Rou
     let len = canary.steps.len();
     match pass.phase() {
         Phase::Initial => {
+            // Of a stable that somebody deleted too: there is nobody to hold users at.
+            pass.next.pause_conditions.clear();
             let there = enough(canary.threshold, f.available(&hash), all) || f.breaks(Mutant::StableUnseen);
             if f.hash.is_some() && there && f.sets.contains_key(&hash) {
                 pass.next.stable_proven = Some(all > 0);

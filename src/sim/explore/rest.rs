@@ -17,12 +17,15 @@ pub(super) fn judge(run: &mut Run, world: &World) {
     let object = state.server.get(&rollout()).cloned().unwrap_or_default();
     let settled_service = state.traefiks.iter().any(|t| t.silent);
     drop(state);
+    // Without a router a broken pod of stable's may use up all that maxSurge and maxUnavailable allow.
+    let stuck =
+        world.strategy == Strategy::Basic && stable_image(run, &end).is_some_and(|image| is_short(run, &end, &image));
     let oracle = &mut run.oracle;
     oracle.check("L8", more.is_empty(), || format!("a fresh process at rest writes {more:?}"));
     let known = matches!(end.phase.as_str(), "Healthy" | "Paused" | "Degraded" | "Progressing");
     oracle.check("A12", known, || format!("the phase is {:?}", end.phase));
     // A silent instance of Traefik may keep an update waiting, and says so.
-    let waits = end.phase == "Progressing" && !settled_service;
+    let waits = end.phase == "Progressing" && !settled_service && !stuck;
     oracle.check("A13", !waits, || format!("at rest and Progressing: {:?}", end.message));
     let status = &object["status"];
     let generation = &object["metadata"]["generation"];
@@ -59,19 +62,28 @@ fn healthy(run: &mut Run, world: &World, end: &End, object: &Value) {
 
 fn aborted(run: &mut Run, world: &World, end: &End, object: &Value) {
     let replicas = object["spec"]["replicas"].as_u64().unwrap_or(1);
-    let stable = text(&end.stable);
-    let sets = replica_sets(&run.shared.state());
-    let image = sets.iter().find(|(target, ..)| target.name.ends_with(&stable)).map(|(_, image, _)| image.clone());
     // Somebody deleted it: there is nothing to go back to.
-    let Some(image) = image else { return };
+    let Some(image) = stable_image(run, end) else { return };
     let there = end.pods.get(&image).copied().unwrap_or(0);
     // Without a router the way back stays inside maxSurge and maxUnavailable, which a broken pod of stable's may use up.
-    let short = world.strategy == Strategy::Basic && ready_of(run, &image) < there;
+    let short = world.strategy == Strategy::Basic && is_short(run, end, &image);
     run.oracle
         .check("T6", there == replicas || short, || format!("aborted, and stable has {there} of {replicas} pods"));
     let listed = object["status"]["aborted"].as_array().into_iter().flatten().any(|a| a["hash"] == end.current);
     run.oracle.check("A9", listed, || format!("{} is aborted and not listed", end.current));
     at_stable(run, world, end, &image, replicas);
+}
+
+/// Image of the stable revision, if its ReplicaSet is there.
+fn stable_image(run: &Run, end: &End) -> Option<String> {
+    let stable = text(&end.stable);
+    let sets = replica_sets(&run.shared.state());
+    sets.into_iter().find(|(target, ..)| target.name.ends_with(&stable)).map(|(_, image, _)| image)
+}
+
+/// Some pod of the image is not ready.
+fn is_short(run: &Run, end: &End, image: &str) -> bool {
+    ready_of(run, image) < end.pods.get(image).copied().unwrap_or(0)
 }
 
 /// Ready pods of an image.
@@ -106,11 +118,16 @@ fn at_stable(run: &mut Run, world: &World, end: &End, image: &str, replicas: u64
 }
 
 /// The end is that of the run without faults.
-pub(super) fn compare(run: &mut Run, wanted: &End) {
+pub(super) fn compare(run: &mut Run, world: &World, wanted: &End) {
     // A spec that is refused for good stops the update wherever it is.
     if wanted.message.starts_with("InvalidSpec") {
         return;
     }
-    let got = End::of(&run.shared.state());
+    let mut got = End::of(&run.shared.state());
+    let left = stable_image(run, &got).is_some_and(|image| !got.pods.contains_key(&image));
+    if left && world.strategy == Strategy::Basic {
+        // To a stable that has no pods by its share, no Service is sent back that git sent elsewhere.
+        got.services.clone_from(&wanted.services);
+    }
     run.oracle.check("L8", wanted.same_wishes(&got), || format!("another end: {got:?}, and without faults {wanted:?}"));
 }

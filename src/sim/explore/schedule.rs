@@ -150,7 +150,7 @@ impl Schedule {
         if run.oracle.broken().is_empty() {
             rest::judge(&mut run, &self.world);
             if self.has_one_end() && run.oracle.broken().is_empty() {
-                rest::compare(&mut run, self.calm(openings));
+                rest::compare(&mut run, &self.world, self.calm(openings));
             }
         }
         outcome.trace = run.order.trace.take().unwrap_or_default();

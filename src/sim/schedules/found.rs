@@ -154,3 +154,68 @@ fn a_service_whose_revision_was_taken_off_gets_it_back_with_its_share() {
     assert_eq!(shop.run.get(&canary).expect("it is there")["spec"]["selector"], before, "{}", shop.story());
     assert_eq!(shop.phase(), "Paused", "{}", shop.story());
 }
+
+/// With stable dead a canary keeps the share that it has. Its Service stayed with it when the next revision came, for good.
+#[test]
+fn a_stable_that_is_gone_is_replaced_by_a_revision_that_comes_later() {
+    let mut shop = Shop::open(vec![]);
+    shop.play(60);
+    shop.deploy(0, "web:2");
+    shop.play(20);
+    assert_eq!(shop.weight(), 20, "{}", shop.story());
+    shop.strike(0, "web:1", true);
+    shop.deploy(80, "web:3");
+    shop.play(1_200);
+    let end = shop.end();
+    assert_eq!((end.phase.as_str(), end.pods.get("web:3")), ("Healthy", Some(&PODS)), "{}", shop.story());
+    let state = shop.run.shared.state();
+    assert!(matches!(state.traefiks[0].request("GET"), Answered::By(_)));
+}
+
+/// The root was deleted while Traefik still served its last weight but one: the canary's Service moved under that share.
+#[test]
+fn a_root_that_is_deleted_moves_no_service_before_its_share_is_gone() {
+    let mut shop = Shop::with(json!([{"setWeight": 20}, {"pause": {}}, {"setWeight": 60}, {"pause": {}}]), vec![], &[]);
+    shop.play(60);
+    shop.deploy(0, "web:2");
+    shop.play(30);
+    shop.annotate(0, "promote", "step");
+    shop.play(6);
+    assert_eq!(shop.weight(), 60, "{}", shop.story());
+    // Some load of Traefik's just before, so that the lowering has to wait.
+    shop.run.at(0, |state| {
+        let target = name(ResourceType::INGRESS_ROUTE, "web");
+        state.server.change(&target, "user", |o| o["spec"]["routes"][0]["priority"] = json!(40)).expect("it is there");
+    });
+    shop.deploy(0, "web:3");
+    let gone = |state: &mut crate::sim::api::State| {
+        let now = state.now;
+        state.server.delete(&name(ResourceType::TRAEFIK_SERVICE, "web"), None, now).expect("it is there");
+    };
+    shop.run.then(SignedDuration::from_millis(300), Act::World(Box::new(gone)));
+    shop.play(60);
+    assert_eq!((shop.phase().as_str(), shop.weight()), ("Paused", 20), "{}", shop.story());
+}
+
+/// Users were at the new pods already, for want of anybody else, and its status said until a promote that it waits for one.
+#[test]
+fn a_blue_green_whose_stable_is_gone_waits_for_nobody() {
+    let strategy = json!({"blueGreen": {"activeService": "web-stable", "previewService": "web-canary",
+        "autoPromotionEnabled": false, "previewReplicaCount": 1}});
+    let mut shop = Shop::of(PODS, &strategy);
+    shop.play(60);
+    shop.deploy(0, "web:2");
+    shop.play(30);
+    shop.run.at(0, |state| {
+        state.node.start_up = SignedDuration::from_secs(20);
+        let sets = replica_sets(state);
+        let (set, ..) = sets.iter().find(|(_, image, _)| image == "web:1").expect("stable is there");
+        state.node.strike(set, false);
+        state.server.delete(set, None, state.now).expect("it was there a line ago");
+    });
+    assert_eq!(shop.phase(), "Paused", "{}", shop.story());
+    shop.play(2);
+    assert_eq!((shop.phase().as_str(), &shop.status()["pauseConditions"]), ("Progressing", &json!(null)));
+    shop.play(120);
+    assert_eq!(shop.phase(), "Healthy", "{}", shop.story());
+}
