@@ -17,6 +17,7 @@ cargo demo [--once] [--json FILE] [--chaos SEED [--harmless]] [--check] [--keep]
   cargo bed check                     what this machine has and lacks
   cargo bed build [--all]             builds everything that a cluster needs (--all: what only scale runs need, too)
   cargo bed up [--name NAME]          starts a cluster that stays
+  cargo bed metrics NAME              adds metrics-server, which the scenarios of autoscaling read
   cargo bed list                      the clusters that run, with their run folders
   cargo bed bench [--rollouts N] [--json FILE]
                                       measures what the controller costs: memory, requests, times
@@ -62,6 +63,10 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
         ["image", name] => {
             let cache = Cache::open()?;
             println!("{}", manifests::push_product(&cache, &mut named(&cache, name)?)?);
+        }
+        ["metrics", name] => {
+            let cache = Cache::open()?;
+            manifests::add_metrics(&cache, &mut named(&cache, name)?)?;
         }
         ["forward", name, target] => {
             let target: SocketAddr = target.parse().map_err(|e| {

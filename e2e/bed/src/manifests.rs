@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::cache::{self, Cache};
 use crate::cluster::Cluster;
+use crate::debian::Unpacked;
 use crate::demo::Foreign;
 use crate::failure::{Doing, Result};
 use crate::images::{push, recipes};
@@ -71,6 +72,22 @@ pub fn apply(cache: &Cache, cluster: &Cluster) -> Result<()> {
             },
         )?;
     }
+    step.done();
+    Ok(())
+}
+
+/// Builds metrics-server, where it was not, and starts it: autoscalers have figures some 40 s later.
+pub fn add_metrics(cache: &Cache, cluster: &mut Cluster) -> Result<()> {
+    programs::build(cache, &Unpacked::open(cache)?, &[programs::METRICS_SERVER])?;
+    let step = say::Step::begin("starting metrics-server", "about 10 s");
+    let named = recipes::metrics_server(cache)?;
+    push::push(&cluster.registry, &named.reference, &named.image)?;
+    cluster.images.insert(named.short, named.reference);
+    cluster.save()?;
+    let file = cache::source().join("manifests/on-demand/metrics-server.yaml");
+    kubectl(cluster, "applying metrics-server", &["apply", "--server-side", "-f"], Some(&file))?;
+    let wait = ["wait", "--for=condition=Available", "--timeout=300s", "apiservice/v1beta1.metrics.k8s.io"];
+    kubectl(cluster, "waiting for the API of metrics-server", &wait, None)?;
     step.done();
     Ok(())
 }

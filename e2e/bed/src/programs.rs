@@ -119,9 +119,12 @@ pub const IMAGES: &[Program] = &[
 /// Claims that pods run, for the benchmarks.
 pub const KWOK: Program = go("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", "", 65);
 
+/// What autoscalers read, for the scenarios of `--wide`.
+pub const METRICS_SERVER: Program =
+    go("metrics-server", "metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", "", 220);
+
 /// What only some runs ask for.
-pub const ON_DEMAND: &[Program] =
-    &[go("metrics-server", "metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", "", 220), KWOK];
+pub const ON_DEMAND: &[Program] = &[METRICS_SERVER, KWOK];
 
 impl Program {
     fn sources(self) -> PathBuf {

@@ -143,6 +143,9 @@ fn on_a_cluster(cache: &Cache, options: &Options) -> Result<bool> {
 fn scenarios(cache: &Cache, running: &mut node::Running, options: &Options) -> Result<bool> {
     manifests::push_images(cache, &mut running.cluster)?;
     manifests::apply(cache, &running.cluster)?;
+    if options.wide {
+        manifests::add_metrics(cache, &mut running.cluster)?;
+    }
     let image = manifests::push_product(cache, &mut running.cluster)?;
     let run = running.cluster.run.display().to_string();
     let mut words = ["verify", "--run", &run, "--image", &image].map(str::to_owned).to_vec();

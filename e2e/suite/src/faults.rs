@@ -5,7 +5,7 @@
 //! From its end until its lease has run out nobody writes: what the point left behind stays to be looked at.
 
 use crate::cluster::{Cluster, Kind};
-use crate::install::{NAMESPACE, RELEASE};
+use crate::install::{Install, NAMESPACE, RELEASE};
 use crate::{signal, wait};
 use anyhow::Context;
 use rustix::process::Signal;
@@ -96,7 +96,7 @@ impl Armed {
             wait::condition(pod, "Ready", "True")
         })
         .await?;
-        self.scale(&json!(0)).await?;
+        Install::scale(&self.cluster, &json!(0)).await?;
         let what = "the lease held by the pod that shall end";
         wait::until(&self.cluster, (Kind::LEASE, NAMESPACE, RELEASE), UPDATE, what, |lease| {
             let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
@@ -104,7 +104,7 @@ impl Armed {
         })
         .await?;
         match self.heir {
-            Heir::Replica => self.scale(&self.replicas).await,
+            Heir::Replica => Install::scale(&self.cluster, &self.replicas).await,
             Heir::Kubelet => Ok(()),
         }
     }
@@ -115,21 +115,6 @@ impl Armed {
             "data": {"plan.json": plan.to_string()}
         });
         self.cluster.apply(&object).await?;
-        Ok(())
-    }
-
-    /// So many replicas of the installed controller, all of them available.
-    async fn scale(&self, replicas: &Value) -> anyhow::Result<()> {
-        let patch = json!({"spec": {"replicas": replicas}});
-        self.cluster.merge(Kind::DEPLOYMENT, NAMESPACE, RELEASE, &patch).await?;
-        let place = (Kind::DEPLOYMENT, NAMESPACE, RELEASE);
-        wait::until(&self.cluster, place, UPDATE, &format!("{replicas} replicas"), |deployment| {
-            let status = &deployment["status"];
-            // Zero is left out of the status.
-            let is = |field: &str| status[field].as_u64().unwrap_or_default() == replicas.as_u64().unwrap_or_default();
-            (wait::observed(deployment) && is("replicas") && is("availableReplicas")).then_some(())
-        })
-        .await?;
         Ok(())
     }
 
@@ -190,7 +175,7 @@ impl Armed {
     /// # Errors
     /// When the API server refuses, or the replicas do not come.
     pub async fn disarm(&self) -> anyhow::Result<()> {
-        self.scale(&self.replicas).await?;
+        Install::scale(&self.cluster, &self.replicas).await?;
         self.remove().await
     }
 

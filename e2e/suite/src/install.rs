@@ -2,7 +2,8 @@
 
 use crate::cluster::{Cluster, Kind};
 use crate::wait;
-use serde_json::json;
+use anyhow::Context;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,6 +13,10 @@ use tokio::process::Command;
 pub const RELEASE: &str = "tidegate";
 /// Its namespace.
 pub const NAMESPACE: &str = "tidegate-system";
+/// The chart's folder, from the checkout's root.
+pub const CHART: &str = "charts/tidegate";
+/// A pod that starts or goes on a busy node.
+const UPDATE: Duration = Duration::from_secs(120);
 
 /// How an instance of the product is installed.
 #[derive(Debug, Clone)]
@@ -55,23 +60,50 @@ impl Install {
             format!("--set=traefik.namespace={}", cluster.access.traefik_namespace),
         ];
         arguments.extend(self.settings.iter().map(|s| format!("--set={s}")));
-        let helm =
-            if cluster.access.tools.as_os_str().is_empty() { "helm".into() } else { cluster.access.tools.join("helm") };
-        let output = Command::new(&helm)
-            .args(&arguments)
-            .env("HELM_NO_PLUGINS", "1")
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
-        let output = tokio::time::timeout(Duration::from_secs(120), output).await??;
-        anyhow::ensure!(
-            output.status.success(),
-            "{} {}: {}",
-            helm.display(),
-            arguments.join(" "),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        helm(cluster, &arguments).await?;
         rolled_out(cluster, &self.namespace, &self.release).await
+    }
+
+    /// The release as it is installed in the cluster: the image that runs, and no settings of its own.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn installed(cluster: &Cluster) -> anyhow::Result<Self> {
+        let deployment = cluster.get(Kind::DEPLOYMENT, NAMESPACE, RELEASE).await?.context("no controller installed")?;
+        let image = deployment["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
+        Ok(Self::shared(image.context("the controller's container has no image")?))
+    }
+
+    /// Takes the release out of the cluster, as its user does, and waits for what the chart does last.
+    ///
+    /// # Errors
+    /// What helm says.
+    pub async fn remove(&self, cluster: &Cluster) -> anyhow::Result<()> {
+        let arguments = [
+            "uninstall".to_owned(),
+            self.release.clone(),
+            format!("--kubeconfig={}", cluster.access.kubeconfig.display()),
+            format!("--namespace={}", self.namespace),
+        ];
+        helm(cluster, &arguments).await
+    }
+
+    /// So many replicas of the shared release, all of them available.
+    ///
+    /// # Errors
+    /// When the API server refuses, or what the Deployment looked like in the end.
+    pub async fn scale(cluster: &Cluster, replicas: &Value) -> anyhow::Result<()> {
+        let patch = json!({"spec": {"replicas": replicas}});
+        cluster.merge(Kind::DEPLOYMENT, NAMESPACE, RELEASE, &patch).await?;
+        let place = (Kind::DEPLOYMENT, NAMESPACE, RELEASE);
+        wait::until(cluster, place, UPDATE, &format!("{replicas} replicas"), |deployment| {
+            let status = &deployment["status"];
+            // Zero is left out of the status.
+            let is = |field: &str| status[field].as_u64().unwrap_or_default() == replicas.as_u64().unwrap_or_default();
+            (wait::observed(deployment) && is("replicas") && is("availableReplicas")).then_some(())
+        })
+        .await?;
+        Ok(())
     }
 
     /// Replaces every pod of the shared release, as an upgrade to another image does.
@@ -86,10 +118,31 @@ impl Install {
     }
 }
 
+/// One call of helm.
+async fn helm(cluster: &Cluster, arguments: &[String]) -> anyhow::Result<()> {
+    let tools = &cluster.access.tools;
+    let helm = if tools.as_os_str().is_empty() { "helm".into() } else { tools.join("helm") };
+    let output = Command::new(&helm)
+        .args(arguments)
+        .env("HELM_NO_PLUGINS", "1")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(UPDATE, output).await??;
+    anyhow::ensure!(
+        output.status.success(),
+        "{} {}: {}",
+        helm.display(),
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(())
+}
+
 /// Waits until all pods of a Deployment are those of its template, and available.
 async fn rolled_out(cluster: &Cluster, namespace: &str, name: &str) -> anyhow::Result<()> {
     let what = "all pods of the controller updated and available";
-    wait::until(cluster, (Kind::DEPLOYMENT, namespace, name), Duration::from_secs(120), what, |deployment| {
+    wait::until(cluster, (Kind::DEPLOYMENT, namespace, name), UPDATE, what, |deployment| {
         let status = &deployment["status"];
         let wanted = &deployment["spec"]["replicas"];
         let is = |field: &str| status[field] == *wanted;

@@ -17,12 +17,14 @@
 //! evidence     all that is needed to understand a failure, in one folder
 //! faults       ends of the controller at named points
 //! signal       signals to a process in a pod
+//! audit        what the controller asked of the API server
 //! install      the product into the cluster, through its chart
 //! scenarios/   one file per family
 //! conformance  how the scenarios of Argo Rollouts' own suite fare, as docs/conformance.md has it
 //! demo/        the main job, told as it happens
 //! ```
 
+pub mod audit;
 pub mod clone;
 pub mod cluster;
 #[cfg(feature = "compare")]

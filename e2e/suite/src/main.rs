@@ -7,7 +7,7 @@ use tidegate_e2e::cluster::{Access, Cluster};
 #[cfg(feature = "compare")]
 use tidegate_e2e::conformance;
 use tidegate_e2e::demo::{self, Options, Plan};
-use tidegate_e2e::install::Install;
+use tidegate_e2e::install::{self, Install};
 use tidegate_e2e::scenarios::{self, Selection};
 
 /// Scenarios and the demo of Tidegate on a cluster that is up.
@@ -97,7 +97,7 @@ struct Place {
     #[arg(long, requires = "run", conflicts_with = "image")]
     build: bool,
     /// The chart's folder.
-    #[arg(long, default_value = "charts/tidegate")]
+    #[arg(long, default_value = install::CHART)]
     chart: PathBuf,
     /// Uses the product that is installed as it is.
     #[arg(long)]

@@ -87,7 +87,12 @@ impl<'a> Recipe<'a> {
     }
 }
 
-/// Every image except the product's own.
+/// The image of what autoscalers read.
+pub fn metrics_server(cache: &Cache) -> Result<Named> {
+    single(cache, "metrics-server", "tidegate.test/metrics-server:0.9", &programs::METRICS_SERVER.path(cache)?)
+}
+
+/// Every image that each cluster gets.
 pub fn all(cache: &Cache) -> Result<Vec<Named>> {
     let mut images = own_sources(cache)?;
     images.push(single(cache, "traefik", "tidegate.test/traefik:3.7.15", &programs::traefik(cache)?)?);

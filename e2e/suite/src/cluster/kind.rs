@@ -37,12 +37,16 @@ kinds! {
     EVENT = "events.k8s.io" "v1" "Event" "events" true;
     DEPLOYMENT = "apps" "v1" "Deployment" "deployments" true;
     REPLICA_SET = "apps" "v1" "ReplicaSet" "replicasets" true;
+    JOB = "batch" "v1" "Job" "jobs" true;
     POD_DISRUPTION_BUDGET = "policy" "v1" "PodDisruptionBudget" "poddisruptionbudgets" true;
+    AUTOSCALER = "autoscaling" "v2" "HorizontalPodAutoscaler" "horizontalpodautoscalers" true;
     INGRESS = "networking.k8s.io" "v1" "Ingress" "ingresses" true;
     ENDPOINT_SLICE = "discovery.k8s.io" "v1" "EndpointSlice" "endpointslices" true;
     LEASE = "coordination.k8s.io" "v1" "Lease" "leases" true;
     ROLE = "rbac.authorization.k8s.io" "v1" "Role" "roles" true;
     ROLE_BINDING = "rbac.authorization.k8s.io" "v1" "RoleBinding" "rolebindings" true;
+    CLUSTER_ROLE = "rbac.authorization.k8s.io" "v1" "ClusterRole" "clusterroles" false;
+    CLUSTER_ROLE_BINDING = "rbac.authorization.k8s.io" "v1" "ClusterRoleBinding" "clusterrolebindings" false;
     CRD = "apiextensions.k8s.io" "v1" "CustomResourceDefinition" "customresourcedefinitions" false;
     INGRESS_ROUTE = "traefik.io" "v1alpha1" "IngressRoute" "ingressroutes" true;
     TRAEFIK_SERVICE = "traefik.io" "v1alpha1" "TraefikService" "traefikservices" true;

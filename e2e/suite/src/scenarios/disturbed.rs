@@ -86,7 +86,7 @@ fn half() -> Value {
 }
 
 /// Half of the traffic at version 2, which waits; and the requests.
-async fn at_half(stand: &Stand) -> anyhow::Result<Generator> {
+pub(super) async fn at_half(stand: &Stand) -> anyhow::Result<Generator> {
     first(stand, Way::Route, &half()).await?;
     half_under_load(stand).await
 }
@@ -100,7 +100,7 @@ async fn half_under_load(stand: &Stand) -> anyhow::Result<Generator> {
 }
 
 /// From now on one version answers everybody.
-async fn all_get(traffic: &Generator, version: &str) -> anyhow::Result<()> {
+pub(super) async fn all_get(traffic: &Generator, version: &str) -> anyhow::Result<()> {
     let from = Timestamp::now();
     traffic.more(300).await;
     let now = share(traffic.records().iter().filter(|r| r.sent >= from), version);

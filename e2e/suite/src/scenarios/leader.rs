@@ -9,7 +9,7 @@ use crate::install::{NAMESPACE, RELEASE};
 use crate::objects::Revision;
 use crate::stand::{SETTLE, Stand};
 use crate::timeline::Timeline;
-use crate::wait;
+use crate::{audit, wait};
 use anyhow::Context;
 use futures::FutureExt;
 use jiff::Timestamp;
@@ -136,37 +136,9 @@ async fn wakes(stand: &Stand, armed: &Armed, stopped: Timestamp) -> anyhow::Resu
     stand.command("retry", "true").await?;
     stand.live(50, SETTLE).await?;
     tokio::time::sleep(WATCHED).await;
-    let writes = writes_of(stand, armed, woken)?;
-    anyhow::ensure!(writes.iter().any(|w| !w.old), "the audit log has no write of the new leader: is it read right?");
-    let old: Vec<&Write> = writes.iter().filter(|w| w.old).collect();
+    let writes = audit::writes(&stand.cluster, woken)?;
+    let (old, new): (Vec<_>, Vec<_>) = writes.iter().partition(|w| armed.is(&w.pod));
+    anyhow::ensure!(!new.is_empty(), "the audit log has no write of the new leader: is it read right?");
     anyhow::ensure!(old.is_empty(), "the old leader wrote after it went on: {old:?}");
     Ok(())
-}
-
-#[derive(Debug)]
-struct Write {
-    /// By the leader that had stood still.
-    old: bool,
-    #[expect(dead_code, reason = "shown when there is one that should not be")]
-    what: String,
-}
-
-/// Writes of controllers after `from`, from the audit log of bed's API server.
-fn writes_of(stand: &Stand, armed: &Armed, from: Timestamp) -> anyhow::Result<Vec<Write>> {
-    let run = stand.cluster.access.run.as_deref().context("only a cluster of bed has an audit log to read")?;
-    let text = std::fs::read_to_string(run.join("log/audit.log")).context("reading the audit log")?;
-    // The last line may be half written.
-    let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let of_controllers = events.filter(|e| {
-        let at = e["requestReceivedTimestamp"].as_str().and_then(|t| t.parse::<Timestamp>().ok());
-        let user = format!("system:serviceaccount:{NAMESPACE}:{RELEASE}");
-        let reads = matches!(e["verb"].as_str(), Some("get" | "list" | "watch"));
-        e["user"]["username"] == user.as_str() && !reads && at.is_some_and(|at| at >= from)
-    });
-    Ok(of_controllers
-        .map(|e| Write {
-            old: armed.is(e["user"]["extra"]["authentication.kubernetes.io/pod-name"][0].as_str().unwrap_or_default()),
-            what: format!("{} {}", e["verb"], e["requestURI"]),
-        })
-        .collect())
 }

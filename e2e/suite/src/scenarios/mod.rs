@@ -5,6 +5,7 @@
 //! write to the router reloads it for all, and shares are measured.
 
 mod analysis;
+mod autoscaling;
 pub mod bluegreen;
 mod canary;
 pub mod checks;
@@ -12,6 +13,7 @@ mod cli;
 #[cfg(feature = "compare")]
 mod compare;
 mod conformance;
+mod deletion;
 mod disturbed;
 mod faults;
 mod leader;
@@ -62,6 +64,7 @@ pub fn all() -> Vec<Scenario> {
     let families = [
         canary::SCENARIOS,
         analysis::SCENARIOS,
+        autoscaling::SCENARIOS,
         bluegreen::SCENARIOS,
         sync::SCENARIOS,
         tutorial::SCENARIOS,
@@ -70,6 +73,7 @@ pub fn all() -> Vec<Scenario> {
         faults::SCENARIOS,
         disturbed::SCENARIOS,
         leader::SCENARIOS,
+        deletion::SCENARIOS,
         #[cfg(feature = "compare")]
         compare::SCENARIOS,
     ];
