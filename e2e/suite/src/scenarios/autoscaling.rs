@@ -101,8 +101,8 @@ fn autoscaler(stand: &Stand) -> Value {
     })
 }
 
-/// Waits until the autoscaler has given the Rollout this size, and was told of so many pods, those of a canary included, by the
-/// scale subresource.
+/// Waits until the autoscaler has given the Rollout this size, and the scale subresource tells it of so many pods, those of a
+/// canary included.
 async fn sized(stand: &Stand, (size, pods): (u32, u32), phase: &str) -> anyhow::Result<Value> {
     let name = &stand.app.name;
     let what = format!("{size} pods wanted, {pods} there, and {phase}");
@@ -111,20 +111,18 @@ async fn sized(stand: &Stand, (size, pods): (u32, u32), phase: &str) -> anyhow::
         (told && wait::observed(r) && r["status"]["phase"] == phase).then(|| r.clone())
     });
     let rollout = rollout.await?;
-    let what = format!("the autoscaler wants {size} pods and counts {pods}");
+    // An autoscaler's current replicas are the size that it read, not the pods.
+    let what = format!("the autoscaler wants {size} pods and finds that size");
     stand
         .until(Kind::AUTOSCALER, name, FIGURES, &what, |hpa| {
             let status = &hpa["status"];
-            (status["desiredReplicas"] == size && status["currentReplicas"] == pods).then_some(())
+            (status["desiredReplicas"] == size && status["currentReplicas"] == size).then_some(())
         })
         .await?;
     let scale = stand.cluster.get(Kind::ROLLOUT, stand.namespace(), &format!("{name}/scale")).await?;
-    let scale = scale.context("a Rollout has no scale subresource")?;
-    anyhow::ensure!(
-        scale["status"]["selector"] == format!("app={name}"),
-        "the autoscaler is told to look at {}",
-        scale["status"]["selector"]
-    );
+    let told = scale.context("a Rollout has no scale subresource")?["status"].clone();
+    let wanted = json!({"replicas": pods, "selector": format!("app={name}")});
+    anyhow::ensure!(told == wanted, "the autoscaler is told {told}, not {wanted}");
     Ok(rollout)
 }
 
