@@ -17,7 +17,8 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(420);
 /// How long a share may take to be live, which is what holds a Rollout at most, and as much again for a busy node.
 const HELD: Duration = Duration::from_secs(30);
-/// Writes to a namespace that ends which the API server may refuse: one or two for each object of ours, and no storm.
+/// Writes to a namespace that ends which the API server may refuse: its objects go one after the other, and what is missing is made
+/// again until the Rollout goes, or told of. Five were seen; a storm is another matter.
 const REFUSED: usize = 20;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
