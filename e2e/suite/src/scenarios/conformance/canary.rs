@@ -259,12 +259,13 @@ async fn conditions_can_be_waited_on(stand: &Stand) -> anyhow::Result<()> {
 }
 
 async fn a_pause_longer_than_the_deadline_is_no_failure(stand: &Stand) -> anyhow::Result<()> {
-    begin(stand, 1, &by_pods(&json!([{"setWeight": 50}, {"pause": {"duration": "14s"}}]), &json!({}))).await?;
-    edit(stand, &json!({"progressDeadlineSeconds": 8})).await?;
+    // A deadline in which a pod of a busy node is there, and a pause that is longer.
+    begin(stand, 1, &by_pods(&json!([{"setWeight": 50}, {"pause": {"duration": "45s"}}]), &json!({}))).await?;
+    edit(stand, &json!({"progressDeadlineSeconds": 35})).await?;
     stand.healthy().await?;
     stand.change(Revision::good("2")).await?;
     paused_at(stand, 1).await?;
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    tokio::time::sleep(Duration::from_secs(38)).await;
     let still = rollout(stand).await?;
     anyhow::ensure!(still["status"]["phase"] == "Paused", "{}", wait::glance(&still));
     stand.healthy().await?;

@@ -125,8 +125,8 @@ async fn pods_that_are_late_are_forgiven_before_and_after_a_pause(stand: &Stand)
 }
 
 async fn an_old_revision_in_its_delay_does_not_trip_the_deadline(stand: &Stand) -> anyhow::Result<()> {
-    begin(stand, 1, &routed(stand, &json!([]), &json!({"scaleDownDelaySeconds": 20}))).await?;
-    edit(stand, &json!({"progressDeadlineSeconds": 12})).await?;
+    begin(stand, 1, &routed(stand, &json!([]), &json!({"scaleDownDelaySeconds": 45}))).await?;
+    edit(stand, &json!({"progressDeadlineSeconds": 35})).await?;
     stand.change(Revision::good("2")).await?;
     stand.healthy().await?;
     let from = jiff::Timestamp::now();
