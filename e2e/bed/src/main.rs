@@ -15,7 +15,7 @@ const USAGE: &str = "\
 cargo demo [--once] [--json FILE] [--chaos SEED [--harmless]] [--check] [--keep] [--kubeconfig FILE --registry HOST --entry URL]
   cargo verify [--wide] [--only NAME]... [--kubeconfig FILE --registry HOST --entry URL]
   cargo bed check                     what this machine has and lacks
-  cargo bed build [--all]             builds everything that a cluster needs (--all: what only scale runs need, too)
+  cargo bed build [--all]             builds everything that a cluster needs (--all: what only --wide and scale runs need, too)
   cargo bed up [--name NAME]          starts a cluster that stays
   cargo bed metrics NAME              adds metrics-server, which the scenarios of autoscaling read
   cargo bed list                      the clusters that run, with their run folders

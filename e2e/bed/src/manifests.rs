@@ -9,7 +9,8 @@ use crate::cluster::Cluster;
 use crate::debian::Unpacked;
 use crate::demo::Foreign;
 use crate::failure::{Doing, Result};
-use crate::images::{push, recipes};
+use crate::images::push;
+use crate::images::recipes::{self, Named};
 use crate::{process, programs, say};
 
 /// Pushes every image but the product's, and notes their names.
@@ -17,22 +18,26 @@ pub fn push_images(cache: &Cache, cluster: &mut Cluster) -> Result<()> {
     let step = say::Step::begin("pushing the images", "seconds; the registry's storage is kept");
     push::wait(&cluster.registry, std::time::Duration::from_secs(10))?;
     for named in recipes::all(cache)? {
-        push::push(&cluster.registry, &named.reference, &named.image)?;
-        cluster.images.insert(named.short, named.reference);
+        push_one(cluster, named)?;
     }
     cluster.save()?;
     step.done();
     Ok(())
 }
 
-/// Builds and pushes the product's image, and returns its reference.
-pub fn push_product(cache: &Cache, cluster: &mut Cluster) -> Result<String> {
-    let named = recipes::product(cache)?;
+/// Pushes an image and notes its name, which it returns; the caller saves the cluster.
+fn push_one(cluster: &mut Cluster, named: Named) -> Result<String> {
     push::push(&cluster.registry, &named.reference, &named.image)?;
     cluster.images.insert(named.short, named.reference.clone());
-    cluster.save()?;
-    say::line(&format!("pushed {}", named.reference));
     Ok(named.reference)
+}
+
+/// Builds and pushes the product's image, and returns its reference.
+pub fn push_product(cache: &Cache, cluster: &mut Cluster) -> Result<String> {
+    let reference = push_one(cluster, recipes::product(cache)?)?;
+    cluster.save()?;
+    say::line(&format!("pushed {reference}"));
+    Ok(reference)
 }
 
 /// Pushes the images to the registry `host`, from which a foreign cluster pulls, and returns the product's reference there.
@@ -80,9 +85,7 @@ pub fn apply(cache: &Cache, cluster: &Cluster) -> Result<()> {
 pub fn add_metrics(cache: &Cache, cluster: &mut Cluster) -> Result<()> {
     programs::build(cache, &Unpacked::open(cache)?, &[programs::METRICS_SERVER])?;
     let step = say::Step::begin("starting metrics-server", "about 10 s");
-    let named = recipes::metrics_server(cache)?;
-    push::push(&cluster.registry, &named.reference, &named.image)?;
-    cluster.images.insert(named.short, named.reference);
+    push_one(cluster, recipes::metrics_server(cache)?)?;
     cluster.save()?;
     let file = cache::source().join("manifests/on-demand/metrics-server.yaml");
     kubectl(cluster, "applying metrics-server", &["apply", "--server-side", "-f"], Some(&file))?;

@@ -5,7 +5,7 @@
 //! From its end until its lease has run out nobody writes: what the point left behind stays to be looked at.
 
 use crate::cluster::{Cluster, Kind};
-use crate::install::{Install, NAMESPACE, RELEASE};
+use crate::install::{Install, NAMESPACE, RELEASE, UPDATE};
 use crate::{signal, wait};
 use anyhow::Context;
 use rustix::process::Signal;
@@ -19,8 +19,6 @@ const ARMED: &str = "tidegate-to-be-killed";
 const LAST_WORDS: &str = "the process ends here by its fault plan";
 /// Lines of its log that are kept.
 const LINES: u32 = 1_000;
-/// A pod that starts or goes on a busy node.
-const UPDATE: Duration = Duration::from_secs(120);
 
 /// Who goes on after the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

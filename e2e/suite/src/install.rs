@@ -16,7 +16,7 @@ pub const NAMESPACE: &str = "tidegate-system";
 /// The chart's folder, from the checkout's root.
 pub const CHART: &str = "charts/tidegate";
 /// A pod that starts or goes on a busy node.
-const UPDATE: Duration = Duration::from_secs(120);
+pub(crate) const UPDATE: Duration = Duration::from_secs(120);
 
 /// How an instance of the product is installed.
 #[derive(Debug, Clone)]

@@ -92,7 +92,7 @@ fn weighted_service<'a>(f: &Facts<'a>, name: &str, services: Services<'_>) -> Re
     let Some(port) = stable_row.ports.first().map(|p| p.port.to_string()) else {
         return Err(vec![no_port(stable_row, "any")]);
     };
-    if !ingress::has_port(canary_row, &port) {
+    if ingress::port_of(canary_row, &port).is_none() {
         return Err(vec![no_port(canary_row, &port)]);
     }
     check_selectors(f, &rows)?;
@@ -133,7 +133,7 @@ fn shadowed_ingress<'a>(f: &Facts<'a>, name: &str, services: Services<'_>) -> Re
             _ => {}
         }
     }
-    if let Some(row) = rows.iter().find(|row| !ingress::has_port(row, &shadowed.backend.port)) {
+    if let Some(row) = rows.iter().find(|row| ingress::port_of(row, &shadowed.backend.port).is_none()) {
         return Err(vec![no_port(row, &shadowed.backend.port)]);
     }
     check_selectors(f, &rows)?;

@@ -286,30 +286,20 @@ impl<'a> Routing<'a> {
 
     /// Our routing objects that are there and shall not be: what a user's route that is gone left behind.
     pub(super) fn stale(&self, f: &Facts<'a>) -> Vec<(ResourceType, &'a Meta)> {
-        let ours = |meta: &Meta| {
-            meta.namespace == f.whose.namespace && meta.owner.as_ref().is_some_and(|o| o.uid == f.whose.uid)
+        let o = f.observed;
+        let ours = |meta: &&'a Meta| {
+            meta.namespace == f.whose.namespace && meta.owner.as_ref().is_some_and(|owner| owner.uid == f.whose.uid)
         };
-        let wanted = |kind: &str, name: &str| self.layers.iter().any(|l| l.kind == kind && l.name == name);
-        let routes = f.observed.ingress_routes.iter().map(|r| &r.meta);
-        let mut stale: Vec<_> = (routes.filter(|m| ours(m) && !wanted("IngressRoute", &m.name)))
-            .map(|m| (ResourceType::INGRESS_ROUTE, m))
-            .collect();
-        let services = f.observed.traefik_services.iter().map(|t| &t.meta);
-        stale.extend(
-            services
-                .filter(|m| ours(m) && m.name != self.root.name && !wanted("TraefikService", &m.name))
-                .map(|m| (ResourceType::TRAEFIK_SERVICE, m)),
-        );
         // One that an entry names would take the whole weighted service with it.
-        if self.weight == Weight::ZERO && agreed(f.seen.traffic.as_ref()) {
-            let transports = f.observed.servers_transports.iter().map(|t| &t.meta);
-            stale.extend(
-                transports
-                    .filter(|m| ours(m) && !wanted("ServersTransport", &m.name))
-                    .map(|m| (ResourceType::SERVERS_TRANSPORT, m)),
-            );
-        }
-        stale
+        let unnamed = self.weight == Weight::ZERO && agreed(f.seen.traffic.as_ref());
+        let routes = o.ingress_routes.iter().map(|r| &r.meta).filter(ours);
+        let services = o.traefik_services.iter().map(|t| &t.meta).filter(ours).filter(|m| m.name != self.root.name);
+        let transports = o.servers_transports.iter().map(|t| &t.meta).filter(ours).filter(|_| unnamed);
+        let there = (routes.map(|m| (ResourceType::INGRESS_ROUTE, m)))
+            .chain(services.map(|m| (ResourceType::TRAEFIK_SERVICE, m)))
+            .chain(transports.map(|m| (ResourceType::SERVERS_TRANSPORT, m)));
+        let wanted = |kind: &str, name: &str| self.layers.iter().any(|l| l.kind == kind && l.name == name);
+        there.filter(|(resource, meta)| !wanted(&resource.kind, &meta.name)).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use super::port_value;
 use super::root::Child;
 use super::siblings;
 use crate::core::refusal::Refusal;
-use crate::core::row::{IngressPath, IngressRouteRow, IngressRow, ServiceRow};
+use crate::core::row::{IngressPath, IngressRouteRow, IngressRow, ServicePort, ServiceRow};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -220,9 +220,9 @@ fn own_reference(reference: &str, namespace: &str) -> Option<Value> {
 }
 
 /// The port of `service` with this number or name, as written; `None` when it has none.
-pub fn has_port(service: &ServiceRow, port: &str) -> bool {
+pub fn port_of<'a>(service: &'a ServiceRow, port: &str) -> Option<&'a ServicePort> {
     let wanted = port_value(port);
-    service.ports.iter().any(|p| wanted == json!(p.port) || p.name.as_deref() == Some(port))
+    service.ports.iter().find(|p| wanted == json!(p.port) || p.name.as_deref() == Some(port))
 }
 
 #[cfg(test)]

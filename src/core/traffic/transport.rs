@@ -5,6 +5,7 @@
 //! knows it, it would take the whole weighted service down: it has to be there for some seconds first.
 
 use super::Ownership;
+use super::ingress::port_of;
 use super::layers::RouteObject;
 use crate::core::row::{ServersTransportRow, ServiceRow};
 use crate::core::scalar::Span;
@@ -35,8 +36,8 @@ pub fn usable_from(row: &ServersTransportRow) -> Timestamp {
 /// Traefik speaks plain HTTP at this port, as far as a Service can say so. With TLS the installation's own transport is
 /// used: what it trusts is not known here.
 pub fn is_plain(service: &ServiceRow, port: &str) -> bool {
-    let named = service.ports.iter().find(|p| p.port.to_string() == port || p.name.as_deref() == Some(port));
-    named.is_some_and(|p| p.port != 443 && p.name.as_ref().is_none_or(|name| !name.starts_with("https")))
+    port_of(service, port)
+        .is_some_and(|p| p.port != 443 && p.name.as_ref().is_none_or(|name| !name.starts_with("https")))
 }
 
 #[cfg(test)]

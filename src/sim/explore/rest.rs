@@ -124,8 +124,8 @@ pub(super) fn compare(run: &mut Run, world: &World, wanted: &End) {
         return;
     }
     let mut got = End::of(&run.shared.state());
-    let left = stable_image(run, &got).is_some_and(|image| !got.pods.contains_key(&image));
-    if left && world.strategy == Strategy::Basic {
+    if world.strategy == Strategy::Basic && stable_image(run, &got).is_some_and(|image| !got.pods.contains_key(&image))
+    {
         // To a stable that has no pods by its share, no Service is sent back that git sent elsewhere.
         got.services.clone_from(&wanted.services);
     }

@@ -1,6 +1,7 @@
 //! What the explorer found, or was found while it was written, each as the shortest story that shows it. The seeds are those of
 //! its first form: they draw other schedules now.
 
+use super::super::api::State;
 use super::super::run::{Act, Restart};
 use super::super::shop::{name, replica_sets};
 use super::super::traefik::Answered;
@@ -18,6 +19,14 @@ fn written_by_a_new_process(shop: &mut Shop) -> String {
     shop.play(60);
     let writes = shop.run.shared.state().writes[before..].to_vec();
     lines(&writes)
+}
+
+/// Somebody deletes stable's ReplicaSet, and its pods go with it.
+fn lose_stable(state: &mut State) {
+    let sets = replica_sets(state);
+    let (set, ..) = sets.iter().find(|(_, image, _)| image == "web:1").expect("stable is there");
+    state.node.strike(set, false);
+    state.server.delete(set, None, state.now).expect("it was there a line ago");
 }
 
 /// Seed 8: the list of instances that are behind was empty until the first answer.
@@ -95,12 +104,7 @@ fn when_the_replica_set_of_stable_is_deleted_users_go_to_the_revision_that_is_th
         let mut shop = Shop::with(default_steps(), vec![], &[]);
         shop.play(60);
         shop.deploy(0, "web:2");
-        shop.run.at(second, |state| {
-            let sets = replica_sets(state);
-            let (set, ..) = sets.iter().find(|(_, image, _)| image == "web:1").expect("stable is there");
-            state.node.strike(set, false);
-            state.server.delete(set, None, state.now).expect("it was there a line ago");
-        });
+        shop.run.at(second, lose_stable);
         shop.play(200);
         let end = shop.end();
         let pods = BTreeMap::from([("web:2".to_owned(), PODS)]);
@@ -188,7 +192,7 @@ fn a_root_that_is_deleted_moves_no_service_before_its_share_is_gone() {
         state.server.change(&target, "user", |o| o["spec"]["routes"][0]["priority"] = json!(40)).expect("it is there");
     });
     shop.deploy(0, "web:3");
-    let gone = |state: &mut crate::sim::api::State| {
+    let gone = |state: &mut State| {
         let now = state.now;
         state.server.delete(&name(ResourceType::TRAEFIK_SERVICE, "web"), None, now).expect("it is there");
     };
@@ -208,10 +212,7 @@ fn a_blue_green_whose_stable_is_gone_waits_for_nobody() {
     shop.play(30);
     shop.run.at(0, |state| {
         state.node.start_up = SignedDuration::from_secs(20);
-        let sets = replica_sets(state);
-        let (set, ..) = sets.iter().find(|(_, image, _)| image == "web:1").expect("stable is there");
-        state.node.strike(set, false);
-        state.server.delete(set, None, state.now).expect("it was there a line ago");
+        lose_stable(state);
     });
     assert_eq!(shop.phase(), "Paused", "{}", shop.story());
     shop.play(2);

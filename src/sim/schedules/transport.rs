@@ -10,9 +10,13 @@ fn transport() -> ObjectRef {
     name(ResourceType::SERVERS_TRANSPORT, "web-shield")
 }
 
+fn root() -> ObjectRef {
+    name(ResourceType::TRAEFIK_SERVICE, "web")
+}
+
 /// The canary's entry in the root.
 fn entry(shop: &Shop) -> Value {
-    let root = shop.run.get(&name(ResourceType::TRAEFIK_SERVICE, "web")).expect("the root");
+    let root = shop.run.get(&root()).expect("the root");
     root["spec"]["weighted"]["services"][1].clone()
 }
 
@@ -29,7 +33,7 @@ fn paused() -> Shop {
 /// Writes of the root since `before` of all writes.
 fn root_writes(shop: &Shop, before: usize) -> usize {
     let writes = &shop.run.shared.state().writes[before..];
-    writes.iter().filter(|w| w.to_string().contains("TraefikService shop/web ")).count()
+    writes.iter().filter(|w| w.target == root()).count()
 }
 
 fn writes(shop: &Shop) -> usize {
@@ -66,12 +70,11 @@ fn one_that_is_deleted_is_made_again_while_the_net_serves() {
 fn in_the_middle_of_a_canary_it_is_there_for_five_seconds_before_it_is_named() {
     let mut shop = paused();
     shop.run.at(0, |state| {
-        let root = name(ResourceType::TRAEFIK_SERVICE, "web");
         let without = |o: &mut Value| {
             let entry = o["spec"]["weighted"]["services"][1].as_object_mut().expect("the canary's entry");
             entry.remove("serversTransport");
         };
-        state.server.change(&root, "former", without).expect("the root");
+        state.server.change(&root(), "former", without).expect("the root");
         state.server.delete(&transport(), None, state.now).expect("it is there");
     });
     shop.play(4);

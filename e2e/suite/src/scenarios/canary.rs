@@ -154,10 +154,9 @@ async fn dies(stand: &Stand) -> anyhow::Result<()> {
     let traffic = stand.traffic(Load::STANDARD).await?;
     stand.change(Revision::good("2")).await?;
     let rollout = stand.live(20, SETTLE).await?;
-    let connected = |root: &Value| {
-        let mut entries = root["spec"]["weighted"]["services"].as_array().into_iter().flatten();
-        entries.any(|e| e["name"] == stand.app.canary().as_str() && e["serversTransport"].is_string()).then_some(())
-    };
+    let canary = stand.app.canary();
+    let connected =
+        |root: &Value| checks::entries(root, &canary).any(|e| e["serversTransport"].is_string()).then_some(());
     let app = &stand.app.name;
     stand.until(Kind::TRAEFIK_SERVICE, app, SETTLE, "the canary's entry names a ServersTransport", connected).await?;
     traffic.more(300).await;

@@ -1,6 +1,8 @@
 //! What several scenarios assert.
 
+use crate::cluster::{ApiError, Kind};
 use crate::generator::{Failure, Record, share, tally};
+use crate::stand::Stand;
 use crate::traefik::AccessLog;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -54,8 +56,22 @@ pub fn share_is(
 
 /// Share of a Service in a weighted TraefikService, as its weights say; 0 when it is not listed or there is no object.
 pub fn canary_weight(root: &Value, service: &str) -> i64 {
+    entries(root, service).filter_map(|s| s["weight"].as_i64()).sum()
+}
+
+/// Entries of a Service in a weighted TraefikService.
+pub fn entries<'a>(root: &'a Value, service: &str) -> impl Iterator<Item = &'a Value> {
     let services = root["spec"]["weighted"]["services"].as_array();
-    services.into_iter().flatten().filter(|s| s["name"] == service).filter_map(|s| s["weight"].as_i64()).sum()
+    services.into_iter().flatten().filter(move |s| s["name"] == service)
+}
+
+/// The canary's share in the app's TraefikService as it stands.
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn written_weight(stand: &Stand) -> Result<i64, ApiError> {
+    let root = stand.cluster.get(Kind::TRAEFIK_SERVICE, stand.namespace(), &stand.app.name).await?.unwrap_or_default();
+    Ok(canary_weight(&root, &stand.app.canary()))
 }
 
 /// # Errors

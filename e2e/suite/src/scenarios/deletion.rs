@@ -114,6 +114,11 @@ async fn without_controller(stand: &Stand, traffic: &Generator) -> anyhow::Resul
     Ok(())
 }
 
+/// Selects what the chart made.
+fn labels() -> String {
+    format!("app.kubernetes.io/instance={RELEASE}")
+}
+
 /// What carries the release's label.
 async fn of_the_chart(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
     const MADE: [(Kind, &str); 9] = [
@@ -127,7 +132,7 @@ async fn of_the_chart(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
         (Kind::CLUSTER_ROLE, ""),
         (Kind::CLUSTER_ROLE_BINDING, ""),
     ];
-    let labels = format!("app.kubernetes.io/instance={RELEASE}");
+    let labels = labels();
     let mut found = Vec::new();
     for (kind, space) in MADE {
         let objects = cluster.list(kind, space, &labels).await?;
@@ -161,13 +166,17 @@ async fn goes_with_its_own(stand: &Stand) -> anyhow::Result<()> {
 async fn gone(stand: &Stand) -> anyhow::Result<()> {
     stand.until(Kind::ROLLOUT, &stand.app.name, HELD, "the Rollout gone", |r| r.is_null().then_some(())).await?;
     for kind in [Kind::TRAEFIK_SERVICE, Kind::REPLICA_SET, Kind::POD] {
-        wait::poll(SETTLE, &format!("no {} any more", kind.kind), || async {
-            let left = stand.cluster.list(kind, stand.namespace(), "").await.map_err(|e| e.to_string())?;
-            if left.is_empty() { Ok(()) } else { Err(format!("{} are left", left.len())) }
-        })
-        .await?;
+        none_left(&stand.cluster, kind, stand.namespace(), "").await?;
     }
     Ok(())
+}
+
+async fn none_left(cluster: &Cluster, kind: Kind, namespace: &str, labels: &str) -> anyhow::Result<()> {
+    wait::poll(SETTLE, &format!("no {} in {namespace} any more", kind.kind), || async {
+        let left = cluster.list(kind, namespace, labels).await.map_err(|e| e.to_string())?;
+        if left.is_empty() { Ok(()) } else { Err(format!("{} are left", left.len())) }
+    })
+    .await
 }
 
 /// Both Services select as their user wrote them.
@@ -183,7 +192,7 @@ async fn given_back(stand: &Stand) -> anyhow::Result<()> {
 
 async fn away(stand: &Stand) -> anyhow::Result<()> {
     let traffic = held(stand).await?;
-    let (cluster, space, name) = (&stand.cluster, stand.namespace(), stand.app.name.as_str());
+    let (cluster, name) = (&stand.cluster, stand.app.name.as_str());
     let deployment = cluster.get(Kind::DEPLOYMENT, NAMESPACE, RELEASE).await?.unwrap_or_default();
 
     // When the Rollout is deleted, its pods left, while no controller runs
@@ -195,8 +204,7 @@ async fn away(stand: &Stand) -> anyhow::Result<()> {
 
     // Then the next controller sends everybody to stable and lets it go, and no request fails
     stand.until(Kind::ROLLOUT, name, SETTLE, "the Rollout gone", |r| r.is_null().then_some(())).await?;
-    let root = cluster.get(Kind::TRAEFIK_SERVICE, space, name).await?.unwrap_or_default();
-    let weight = checks::canary_weight(&root, &stand.app.canary());
+    let weight = checks::written_weight(stand).await?;
     anyhow::ensure!(weight == 0, "the Rollout is gone, and its canary has {weight} percent");
     all_get(&traffic, "1").await?;
     checks::no_failures(&failures(&traffic.stop().await, |_| false))
@@ -205,12 +213,7 @@ async fn away(stand: &Stand) -> anyhow::Result<()> {
 /// The object waits, and so does the share.
 async fn deleted_and_held(stand: &Stand) -> anyhow::Result<()> {
     let (cluster, space, name) = (&stand.cluster, stand.namespace(), stand.app.name.as_str());
-    let labels = format!("app.kubernetes.io/instance={RELEASE}");
-    wait::poll(SETTLE, "no pod of the controller", || async {
-        let left = cluster.list(Kind::POD, NAMESPACE, &labels).await.map_err(|e| e.to_string())?;
-        if left.is_empty() { Ok(()) } else { Err(format!("{} are left", left.len())) }
-    })
-    .await?;
+    none_left(cluster, Kind::POD, NAMESPACE, &labels()).await?;
     cluster.orphan(Kind::ROLLOUT, space, name).await?;
     // The garbage collector has left the pods, and ours is all that holds it.
     let what = "the deletion asked for, and the object held by our finalizer alone";
@@ -220,8 +223,7 @@ async fn deleted_and_held(stand: &Stand) -> anyhow::Result<()> {
             (!r["metadata"]["deletionTimestamp"].is_null() && alone).then_some(())
         })
         .await?;
-    let root = cluster.get(Kind::TRAEFIK_SERVICE, space, name).await?.unwrap_or_default();
-    let weight = checks::canary_weight(&root, &stand.app.canary());
+    let weight = checks::written_weight(stand).await?;
     anyhow::ensure!(weight == 50, "with nobody to move it the weight is {weight}");
     Ok(())
 }
@@ -235,8 +237,7 @@ async fn namespace(stand: &Stand) -> anyhow::Result<()> {
 
     // Then the Rollout holds nobody, and the namespace goes
     stand.until(Kind::ROLLOUT, &stand.app.name, HELD, "the Rollout gone", |r| r.is_null().then_some(())).await?;
-    let place = (Kind::NAMESPACE, "", stand.namespace());
-    wait::until(&stand.cluster, place, SETTLE, "the namespace gone", |n| n.is_null().then_some(())).await?;
+    super::gone(stand).await?;
 
     // ... and nothing was made anew there, nor was it tried again and again
     let within = format!("/namespaces/{}/", stand.namespace());

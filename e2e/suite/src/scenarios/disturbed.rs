@@ -262,10 +262,9 @@ struct Left {
 impl Left {
     async fn behind(stand: &Stand, hash: &Value) -> anyhow::Result<Self> {
         let (space, app) = (stand.namespace(), &stand.app);
-        let root = stand.cluster.get(Kind::TRAEFIK_SERVICE, space, &app.name).await?.unwrap_or_default();
         let service = stand.cluster.get(Kind::SERVICE, space, &app.stable()).await?.unwrap_or_default();
         Ok(Self {
-            written: checks::canary_weight(&root, &app.canary()),
+            written: checks::written_weight(stand).await?,
             moved: service["spec"]["selector"]["rollouts-pod-template-hash"] == *hash,
         })
     }
