@@ -4,9 +4,10 @@
 //! Only with `CI=true`, on a machine that is thrown away, may [`install`] call the package manager.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::cache::Cache;
+use crate::cache::{self, Cache};
 use crate::cgroup::Layout;
 use crate::debian::Unpacked;
 use crate::failure::{Failure, Result};
@@ -17,6 +18,8 @@ use crate::{process, rust, say};
 const DISK_GB: u64 = 15;
 /// With everything built: a cluster and its images.
 const DISK_WARM_GB: u64 = 3;
+/// What cargo writes beside the checkout's sources in a whole verification, from nothing.
+const BUILD_GB: u64 = 13;
 /// The linker of the largest program takes 2.6 GB, a cluster 1.2.
 const MEMORY_GB: u64 = 4;
 
@@ -256,15 +259,28 @@ fn go_version(text: &str) -> Option<(u32, u32, u32)> {
     Some((parts.next()?.ok()?, parts.next()?.ok()?, parts.next().and_then(std::result::Result::ok).unwrap_or(0)))
 }
 
+/// What to expect of the disk where cargo builds, when a whole verification may fill it: its parts would fail one after the
+/// other, each in its own words.
+pub fn room_to_build() -> Option<String> {
+    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| cache::checkout().join("target"), Into::into);
+    let built = folder.join("debug/deps").is_dir() && folder.join("explore/deps").is_dir();
+    let free = free_gb(&folder).ok()?;
+    (!built && free < BUILD_GB).then(|| {
+        let folder = folder.display();
+        format!("{free} GB free at {folder}, a first run takes up to {BUILD_GB}: CARGO_TARGET_DIR names another folder")
+    })
+}
+
+fn free_gb(folder: &Path) -> std::result::Result<u64, String> {
+    let stat = rustix::fs::statvfs(folder).map_err(|e| e.to_string())?;
+    Ok((stat.f_bavail * stat.f_frsize) >> 30)
+}
+
 fn disk(cache: &Cache) -> Item {
     let built = fs::read_dir(cache.programs()).is_ok_and(|entries| entries.count() > 15);
     let needed = if built { DISK_WARM_GB } else { DISK_GB };
-    let found = match rustix::fs::statvfs(cache.root()) {
-        Err(e) => Err(e.to_string()),
-        Ok(stat) => {
-            enough((stat.f_bavail * stat.f_frsize) >> 30, needed, &format!("free at {}", cache.root().display()))
-        }
-    };
+    let found =
+        free_gb(cache.root()).and_then(|free| enough(free, needed, &format!("free at {}", cache.root().display())));
     item("disk", found, "set TIDEGATE_CACHE to a folder with more room", None)
 }
 

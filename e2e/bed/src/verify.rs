@@ -39,6 +39,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     for old in &reports {
         let _ = fs::remove_file(old);
     }
+    if let Some(short) = check::room_to_build() {
+        say::line(&format!("note: {short}"));
+    }
     if options.only.is_empty() {
         for (name, budget, arguments, environment) in cargo_parts(options) {
             report.parts.push(timed(name, budget, || cargo(&arguments, &environment)));

@@ -5,6 +5,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use tidegate::core::rollout::Mutant;
 use tidegate::sim::explore::{Budget, Report, Verdict, explore, hunt, replay};
 
 #[global_allocator]
@@ -40,8 +41,19 @@ struct Whole {
     mutants: Vec<Verdict>,
 }
 
+/// Says nothing of the panics of a mutant that panics by hundreds: they are what is asked for.
+fn quiet_where_asked() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.payload_as_str() != Some(Mutant::PANIC) {
+            usual(panic);
+        }
+    }));
+}
+
 fn main() -> ExitCode {
     let options = Options::parse();
+    quiet_where_asked();
     if let Some(seed) = options.seed {
         let (text, broken) = replay(seed);
         println!("{text}");

@@ -31,7 +31,7 @@ pub(super) fn conclude(pass: &mut Pass<'_>, late: Option<&str>, steps: usize) {
     if f.breaks(Mutant::NeverRests) {
         pass.next.message = Some(f.now.to_string());
     }
-    assert!(!f.breaks(Mutant::BreaksOff), "broken on purpose");
+    assert!(!f.breaks(Mutant::BreaksOff), "{}", Mutant::PANIC);
 
     let all = f.spec.replicas;
     let total: u32 = f.sets.values().map(|s| pods(s.available)).sum();

@@ -63,6 +63,8 @@ pub enum Mutant {
 }
 
 impl Mutant {
+    /// What the panic of [`Mutant::BreaksOff`] says.
+    pub const PANIC: &str = "broken on purpose";
     /// Every one.
     pub const ALL: [Self; 27] = [
         Self::RaisesUncapped,
