@@ -4,7 +4,7 @@
 
 use crate::cluster::{Client, Objects, WriteError, dry_run_apply, dry_run_create, pods, workload};
 use crate::core::object::ResourceType;
-use crate::core::question::{ApiRefusal, Ask, Told};
+use crate::core::question::{ApiRefusal, Ask, PodEvidence, Told};
 use crate::git::Mirrors;
 use crate::measure::Measurer;
 use crate::traefik::Traefik;
@@ -15,8 +15,10 @@ use tokio::sync::Semaphore;
 
 /// Reads and dry runs at once, so that a thousand questions do not become a thousand requests.
 const READS: usize = 16;
-/// Between two looks at pods that are not ready.
+/// Between two looks at pods that are not ready: at first, and when nothing about them changes. Where a node is lost many Rollouts
+/// look at once, and for long.
 const PODS_EVERY: Duration = Duration::from_secs(1);
+const PODS_AT_MOST: Duration = Duration::from_secs(16);
 /// Before a question that nobody could answer is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// Before an answer that others may have made untrue (rights, quotas, definitions) is looked at again.
@@ -61,13 +63,21 @@ impl Rooms {
                 }
                 tokio::time::sleep(ASK_AGAIN).await;
             },
-            Ask::Pods { namespace, labels } => loop {
-                match self.pods(&namespace, &labels).await {
-                    Ok(told) => tell(told),
-                    Err(error) => tracing::warn!(namespace, %error, "pods could not be read; asking again"),
+            Ask::Pods { namespace, labels } => {
+                let (mut wait, mut last) = (PODS_EVERY, None);
+                loop {
+                    match self.pods(&namespace, &labels).await {
+                        Ok(pods) => {
+                            let same = last.as_ref() == Some(&pods);
+                            wait = if same { PODS_AT_MOST.min(wait * 2) } else { PODS_EVERY };
+                            last = Some(Arc::clone(&pods));
+                            tell(Told::Pods(pods));
+                        }
+                        Err(error) => tracing::warn!(namespace, %error, "pods could not be read; asking again"),
+                    }
+                    tokio::time::sleep(wait).await;
                 }
-                tokio::time::sleep(PODS_EVERY).await;
-            },
+            }
             Ask::Source(question) => self.mirrors.follow(&question, tell).await,
             Ask::Render(question) => self.mirrors.render(&question, tell).await,
             Ask::DryRunApply { object, actor } => loop {
@@ -133,11 +143,15 @@ impl Rooms {
         Ok(found)
     }
 
-    async fn pods(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Result<Told, WriteError> {
+    async fn pods(
+        &self,
+        namespace: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<Arc<Vec<PodEvidence>>, WriteError> {
         let selector: Vec<_> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let _read = self.reads.acquire().await.expect("the semaphore is never closed");
         let listed = self.client.list(&ResourceType::POD, namespace, &selector.join(",")).await?;
-        Ok(Told::Pods(Arc::new(listed.iter().map(pods::evidence).collect())))
+        Ok(Arc::new(listed.iter().map(pods::evidence).collect()))
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Controller {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Memory {
     pub(crate) resident: f64,
+    /// What is not pages of its file, which the kernel may drop at any time.
+    pub(crate) own: f64,
     pub(crate) peak: f64,
 }
 
@@ -38,7 +40,7 @@ impl Program {
             .args(["controller", "--lease-namespace", crate::world::NAMESPACE, "--listen", "127.0.0.1:0"])
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
-            .args(["--traefik-api", &self.traefik, "--mirror-dir"])
+            .args(["--allow-local-metric-addresses", "--traefik-api", &self.traefik, "--mirror-dir"])
             .arg(self.log.with_file_name("mirror"))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -61,7 +63,7 @@ impl Controller {
             let kib: f64 = line.and_then(|l| l.split_whitespace().next()?.parse().ok()).context("no such field")?;
             Ok(kib / 1024.0)
         };
-        Ok(Memory { resident: of("VmRSS")?, peak: of("VmHWM")? })
+        Ok(Memory { resident: of("VmRSS")?, own: of("RssAnon")?, peak: of("VmHWM")? })
     }
 
     /// Ends it as a pod is ended, and waits for it.

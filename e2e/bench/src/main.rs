@@ -3,6 +3,7 @@
 //! ```text
 //! world        the namespace, kwok's node, the controller's own account, Rollouts to measure on
 //! mirror       a Traefik that loads at once
+//! metric       a Prometheus that turns bad when it is told to
 //! controller   the product as an ordinary process
 //! audit        its requests, from the API server's audit log
 //! measures     what is measured, in order
@@ -12,6 +13,7 @@
 mod audit;
 mod controller;
 mod measures;
+mod metric;
 mod mirror;
 mod report;
 mod world;
@@ -52,7 +54,8 @@ async fn main() -> anyhow::Result<ExitCode> {
         log: arguments.run.join("log/controller.log"),
     };
     let audit = audit::Audit::open(arguments.run.join("log/audit.log"), world::USER.to_owned());
-    let report = measures::Measures::new(world, program, audit).run(arguments.rollouts.into()).await?;
+    let metric = metric::Metric::start().await?;
+    let report = measures::Measures::new(world, program, audit, metric).run(arguments.rollouts.into()).await?;
     std::fs::write(&arguments.json, serde_json::to_string_pretty(&report)?)?;
     let missed = report.missed().count();
     println!(

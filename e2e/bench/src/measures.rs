@@ -1,7 +1,10 @@
 //! What is measured, in order: with nothing, with a hundred idle Rollouts, with a thousand.
 
+mod reaction;
+
 use crate::audit::{Audit, by_kind};
 use crate::controller::{Controller, Program};
+use crate::metric::Metric;
 use crate::report::{Figure, Report, median};
 use crate::world::{NAMESPACE, World, settled, shop, until, version};
 use anyhow::Context as _;
@@ -24,6 +27,7 @@ pub(crate) struct Measures {
     world: World,
     program: Program,
     audit: Audit,
+    metric: Metric,
     report: Report,
     /// Of the last template that was written.
     version: usize,
@@ -46,8 +50,8 @@ struct Cost {
 }
 
 impl Measures {
-    pub(crate) fn new(world: World, program: Program, audit: Audit) -> Self {
-        Self { world, program, audit, report: Report::default(), version: 1 }
+    pub(crate) fn new(world: World, program: Program, audit: Audit, metric: Metric) -> Self {
+        Self { world, program, audit, metric, report: Report::default(), version: 1 }
     }
 
     /// Takes all figures, with `most` Rollouts at the end.
@@ -83,6 +87,7 @@ impl Measures {
         if alone {
             self.canaries().await?;
             self.aborts().await?;
+            self.reactions().await?;
         }
         self.storm(&controller, &scale, &names, !alone).await?;
         Ok(controller)
@@ -101,7 +106,10 @@ impl Measures {
             measured: memory.resident,
             target: Some(target),
             incumbent: Some(incumbent),
-            detail: format!("peak {:.1}", memory.peak),
+            detail: format!(
+                "{:.1} of it the program's own, the rest pages of its file; peak {:.1}",
+                memory.own, memory.peak
+            ),
         });
         Ok(())
     }
@@ -230,10 +238,14 @@ impl Measures {
 
     /// A Rollout whose canary of four pods stays at 20 %.
     async fn paused_canary(&mut self, name: &str) -> anyhow::Result<()> {
-        let steps = json!([{"setWeight": 20}, {"pause": {}}]);
+        self.paused(name, shop(name, 4, &json!([{"setWeight": 20}, {"pause": {}}]))).await
+    }
+
+    /// A new version of the Rollout `name` is paused at 20 %; `objects` are applied where it is not there.
+    async fn paused(&mut self, name: &str, objects: Vec<Value>) -> anyhow::Result<()> {
         let names = [name.to_owned()];
         if self.world.cluster.get(Kind::ROLLOUT, NAMESPACE, name).await?.is_none() {
-            self.world.apply_all(shop(name, 4, &steps)).await?;
+            self.world.apply_all(objects).await?;
             until(&self.world, Duration::from_secs(60), "the Rollout is Healthy", &names, settled).await?;
         }
         let patch = self.next_version();
@@ -248,6 +260,12 @@ impl Measures {
     async fn abort(&mut self, name: &str) -> anyhow::Result<f64> {
         let from = Timestamp::now();
         self.world.cluster.annotate(Kind::ROLLOUT, NAMESPACE, name, "tidegate.dev/abort", "measured").await?;
+        let written = self.weight_written(name, from).await?;
+        Ok(written.duration_since(from).as_secs_f64() * 1000.0)
+    }
+
+    /// When the first write of the weights' object since `from` was answered.
+    async fn weight_written(&mut self, name: &str, from: Timestamp) -> anyhow::Result<Timestamp> {
         let start = Instant::now();
         loop {
             let written = {
@@ -257,7 +275,7 @@ impl Measures {
                 asked.iter().find(write).map(|r| r.done)
             };
             if let Some(done) = written {
-                return Ok(done.duration_since(from).as_secs_f64() * 1000.0);
+                return Ok(done);
             }
             anyhow::ensure!(start.elapsed() < Duration::from_secs(60), "{name}: weight 0 was not written in 60 s");
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -80,6 +80,8 @@ async fn claim_pods(client: &kube::Client, kubeconfig: &Path, kwok: &Path, run: 
         .arg("--config")
         .arg(&stages)
         .args(["--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake", "--server-address=127.0.0.1:0"])
+        // Without a lease the node counts as lost after a minute, and so do all its pods.
+        .arg("--node-lease-duration-seconds=40")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
