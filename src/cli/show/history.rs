@@ -1,11 +1,14 @@
 //! `history`: the revisions that are kept, and what was asked.
 
 use super::Observed;
-use super::observed::{hash_of, images, revision};
+use super::observed::{commit, hash_of, images, revision};
 use super::text::{Line, age, columns, heading, plain, word};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use serde::Serialize;
+
+/// Digits of a commit that are shown; as many name it in `@git:`.
+const SHORT_COMMIT: usize = 7;
 
 /// One revision that is kept as a ReplicaSet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -17,6 +20,8 @@ pub(crate) struct Revision {
     pub(crate) roles: Vec<&'static str>,
     pub(crate) images: Vec<String>,
     pub(crate) created: Option<Timestamp>,
+    /// The commit that brought it, where an Application applied it.
+    pub(crate) commit: Option<String>,
     /// Why it was aborted.
     pub(crate) cause: Option<String>,
 }
@@ -32,6 +37,7 @@ pub(crate) fn revisions(observed: &Observed) -> Vec<Revision> {
             roles: roles(observed, &hash),
             images: images(set),
             created: set.creation_timestamp().map(|t| t.0),
+            commit: commit(set),
             hash,
             cause,
         }
@@ -56,13 +62,14 @@ pub(crate) fn roles(observed: &Observed, hash: &str) -> Vec<&'static str> {
 
 /// Revisions, then commands with their outcomes, newest first.
 pub(crate) fn lines(observed: &Observed, now: Timestamp) -> Vec<Line> {
-    let mut rows = vec![heading(&["REVISION", "HASH", "ROLE", "AGE", "IMAGES", "ABORTED BECAUSE"])];
+    let mut rows = vec![heading(&["REVISION", "HASH", "ROLE", "AGE", "COMMIT", "IMAGES", "ABORTED BECAUSE"])];
     for r in revisions(observed) {
         rows.push(vec![
             plain(r.revision.to_string()),
             plain(r.hash),
             plain(if r.roles.is_empty() { "-".to_owned() } else { r.roles.join(", ") }),
             plain(age(r.created, now)),
+            plain(r.commit.map_or_else(|| "-".to_owned(), |commit| commit.chars().take(SHORT_COMMIT).collect())),
             plain(r.images.join(",")),
             plain(r.cause.unwrap_or_default()),
         ]);
@@ -99,9 +106,9 @@ mod tests {
         let text = paint(&lines(&sample::aborted(), sample::NOW), false);
         assert_eq!(
             text,
-            "REVISION  HASH  ROLE               AGE  IMAGES  ABORTED BECAUSE\n\
-             2         new   current, aborted   5m   app:2   errors rose\n\
-             1         old   stable, last good  16m  app:1\n\
+            "REVISION  HASH  ROLE               AGE  COMMIT   IMAGES  ABORTED BECAUSE\n\
+             2         new   current, aborted   5m   0123abc  app:2   errors rose\n\
+             1         old   stable, last good  16m  -        app:1\n\
              \n\
              COMMAND  VALUE                    OUTCOME   AGE  BY            MESSAGE\n\
              abort    @hash:new#1 errors rose  Accepted  60s  tidegate-cli  traffic goes back to stable: errors rose\n"

@@ -55,10 +55,10 @@ pub(super) fn with(status: &Value, spec: &Value) -> Observed {
     let mut object = rollout(status);
     json_patch::merge(&mut object["spec"], spec);
     let running = json!({"running": {}});
-    let sets = vec![
-        typed(set("old", 1, "app:1", 2, "2026-01-02T03:04:00Z")),
-        typed(set("new", 2, "app:2", 1, "2026-01-02T03:15:00Z")),
-    ];
+    let mut new = set("new", 2, "app:2", 1, "2026-01-02T03:15:00Z");
+    new["metadata"]["annotations"]["tidegate.dev/source"] =
+        json!(r#"{"repo":"https://git/shop","revision":"0123abcdef","path":"web"}"#);
+    let sets = vec![typed(set("old", 1, "app:1", 2, "2026-01-02T03:04:00Z")), typed(new)];
     let pods = vec![
         typed(pod("old", "a", &running, true)),
         typed(pod("old", "b", &running, true)),

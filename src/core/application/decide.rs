@@ -257,7 +257,7 @@ impl Pass<'_> {
             Some(Ok(rendered)) => rendered,
         };
         let find = |target: &ObjectRef| by_name.get(target).map(|l| (*l).clone());
-        let wanted = match wanted(&rendered, &kinds, &find, spec, fence, &self.owner) {
+        let wanted = match wanted(&rendered, &kinds, &find, spec, fence, &self.owner, &goal.source(spec)) {
             Ok(wanted) => wanted,
             Err(troubles) => {
                 self.judge_live(&inventory, &by_name);

@@ -9,13 +9,17 @@ use super::heal;
 use super::health::HealthStatus;
 use super::prune::{self, Extra, Fate};
 use super::spec::Spec;
+use super::wanted;
 use crate::api::{
-    ApplicationStatus, HistoryEntry, Inventory, OperationState, ReconcileError, RevisionStatus, SyncResult,
+    ApplicationStatus, HistoryEntry, Inventory, LastGoodSource, OperationState, ReconcileError, RevisionStatus,
+    SyncResult,
 };
+use crate::core::object::ResourceType;
 use crate::core::plan::{Effect, Manager, Verb, Why};
 use crate::core::question::LiveObject;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// `status.operationState.phase`.
 pub mod phase {
@@ -41,6 +45,13 @@ pub struct Goal {
 impl Goal {
     pub fn tree(&self) -> &str {
         self.revision.tree.as_deref().unwrap_or_default()
+    }
+
+    /// Repository, commit and directory, as Rollouts carry them.
+    pub fn source(&self, spec: &Spec) -> String {
+        let revision = self.revision.revision.clone().unwrap_or_default();
+        let source = LastGoodSource { repo: spec.source.url.clone(), revision, path: spec.source.path.clone() };
+        serde_json::to_string(&source).unwrap_or_default()
     }
 
     /// The present or last sync, if it was of this goal.
@@ -175,7 +186,7 @@ fn writes(
     in_sync: bool,
     why: Why,
 ) -> Vec<Effect> {
-    let mut effects: Vec<Effect> = next.iter().filter_map(|one| apply(one, seen.spec, why)).collect();
+    let mut effects: Vec<Effect> = next.iter().filter_map(|one| apply(one, seen.spec, seen.goal, why)).collect();
     if in_sync {
         let healthy = seen.wanted.iter().all(|a| a.health.status == HealthStatus::Healthy);
         let now = prunable.iter().filter(|o| healthy || !prune::serves(&o.target.resource));
@@ -192,15 +203,13 @@ fn writes(
     effects
 }
 
-fn apply(one: &Assessed<'_>, spec: &Spec, why: Why) -> Option<Effect> {
+fn apply(one: &Assessed<'_>, spec: &Spec, goal: &Goal, why: Why) -> Option<Effect> {
     let Fit::Differs { uid, .. } = &one.fit else { return None };
-    let verb = Verb::Apply {
-        object: one.wanted.object.clone(),
-        manager: Manager::Sync,
-        force: true,
-        uid: uid.clone(),
-        actor: spec.actor.clone(),
-    };
+    let mut object = Arc::clone(&one.wanted.object);
+    if one.wanted.target.resource == ResourceType::ROLLOUT {
+        wanted::stamp(Arc::make_mut(&mut object), &one.wanted.target, Some(&goal.source(spec)));
+    }
+    let verb = Verb::Apply { object, manager: Manager::Sync, force: true, uid: uid.clone(), actor: spec.actor.clone() };
     Some(Effect { verb, why })
 }
 

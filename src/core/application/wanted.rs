@@ -24,6 +24,10 @@ pub const LABEL_APPLICATION: &str = "tidegate.dev/application";
 /// On a Service that a Rollout steers: the selector that git has, as JSON. The Rollout adds its hash to it.
 pub const ANNOTATION_SELECTOR: &str = "tidegate.dev/selector";
 
+/// On a Rollout: repository, commit and directory of the apply that changed it last, as JSON
+/// ([`crate::api::LastGoodSource`]). It is no part of what is compared.
+pub const ANNOTATION_SOURCE: &str = "tidegate.dev/source";
+
 /// One object that shall be there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wanted {
@@ -99,7 +103,7 @@ pub fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// All objects of a tree in the order of their places.
+/// All objects of a tree in the order of their places. `source`: what a new Rollout gets as [`ANNOTATION_SOURCE`].
 ///
 /// # Errors
 /// Every problem that is seen without asking the API server.
@@ -110,6 +114,7 @@ pub fn wanted(
     spec: &Spec,
     fence: &Fence<'_>,
     owner: &str,
+    source: &str,
 ) -> Result<Vec<Wanted>, Vec<Trouble>> {
     let mut troubles = Vec::new();
     let mut all: Vec<Wanted> = Vec::new();
@@ -126,8 +131,11 @@ pub fn wanted(
                     continue;
                 }
                 troubles.extend(check::object(&item.file, &target, &item.object));
-                let steered = live(&target).is_some_and(|l| l.steered);
-                let object = marked(&item.object, &target, owner, steered);
+                let live = live(&target);
+                let mut object = marked(&item.object, &target, owner, live.as_ref().is_some_and(|l| l.steered));
+                // One that is there keeps what it has until something else of it changes.
+                let kept = live.as_ref().map(|l| l.annotations.get(ANNOTATION_SOURCE).map(String::as_str));
+                stamp(&mut object, &target, kept.unwrap_or(Some(source)));
                 let served = kinds.get(&kind_key(&item.object)).is_some_and(Option::is_some);
                 all.push(Wanted {
                     file: item.file.clone(),
@@ -271,6 +279,20 @@ fn marked(object: &Value, target: &ObjectRef, owner: &str, steered: bool) -> Val
         }
     }
     object
+}
+
+/// Notes on a Rollout where it comes from; `None` takes the note off.
+pub fn stamp(object: &mut Value, target: &ObjectRef, source: Option<&str>) {
+    if target.resource != ResourceType::ROLLOUT {
+        return;
+    }
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    match source {
+        Some(source) => _ = map(metadata, "annotations").insert(ANNOTATION_SOURCE.to_owned(), json!(source)),
+        None => {
+            _ = metadata.get_mut("annotations").and_then(Value::as_object_mut).and_then(|a| a.remove(ANNOTATION_SOURCE))
+        }
+    }
 }
 
 /// The object under a key, made when it is missing or null.

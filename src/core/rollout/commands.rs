@@ -9,10 +9,16 @@ use crate::api::{CommandRecord, RolloutStatus};
 use crate::core::plan::Effect;
 use crate::core::row::RolloutRow;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 const PREFIX: &str = "tidegate.dev/";
 const KEPT: usize = 20;
+
+/// Fewer digits may be anybody's.
+const SHORTEST_COMMIT: usize = 7;
+
+/// Hashes of the revisions that are there, each with the commit that brought its template, if that is known.
+pub(super) type Known = BTreeMap<String, Option<String>>;
 
 /// What shall be done now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,12 +70,7 @@ pub(super) fn pause_reason(rollout: &RolloutRow) -> Option<&str> {
 }
 
 /// Handles what is there and was not handled before.
-pub(super) fn take(
-    rollout: &RolloutRow,
-    next: &mut RolloutStatus,
-    hashes: &BTreeSet<String>,
-    situation: Situation<'_>,
-) -> Taken {
+pub(super) fn take(rollout: &RolloutRow, next: &mut RolloutStatus, known: &Known, situation: Situation<'_>) -> Taken {
     let mut taken = Taken::default();
     // A record that waits for its annotation to go is done when it is gone: the same words are a new command then.
     for record in &mut next.commands {
@@ -85,10 +86,10 @@ pub(super) fn take(
         let manager = rollout.annotation_managers.get(&key);
         let from_git = manager.is_some_and(|m| m == "tidegate-sync" || m.starts_with("argocd"));
         let stays = scope.is_some() || from_git;
-        let known =
+        let handled =
             next.commands.iter().any(|r| r.name == name && r.value == value && (stays || r.pending == Some(true)));
-        if !known {
-            let outcome = judge(name, order.as_ref(), scope, from_git, hashes, situation, &taken.orders);
+        if !handled {
+            let outcome = judge(name, order.as_ref(), scope, from_git, known, situation, &taken.orders);
             let (accepted, message) = match outcome {
                 Ok(message) => (true, message),
                 Err(message) => (false, message),
@@ -155,7 +156,7 @@ fn judge(
     order: Option<&Order>,
     scope: Option<&str>,
     from_git: bool,
-    hashes: &BTreeSet<String>,
+    known: &Known,
     situation: Situation<'_>,
     already: &[Order],
 ) -> Result<String, String> {
@@ -167,12 +168,12 @@ fn judge(
             _ => "true",
         };
         return Err(format!(
-            "the value is not known; give {accepted}, with a scope like @hash:<hash> if it lives in git"
+            "the value is not known; give {accepted}, with a scope like @hash:<hash> or @git:<commit> if it lives in git"
         ));
     };
     // A retry names the attempt that it begins.
     let attempt = situation.attempt + i32::from(*order == Order::Retry);
-    let scoped = scope.map(|scope| in_scope(scope, hashes, Situation { attempt, ..situation }));
+    let scoped = scope.map(|scope| in_scope(scope, known, Situation { attempt, ..situation }));
     if let Order::Abort(reason) = order {
         if !situation.updating {
             return Err("nothing is being rolled out".to_owned());
@@ -226,18 +227,25 @@ fn restart(at: Timestamp, situation: Situation<'_>) -> Result<String, String> {
     }
 }
 
-/// `hash:<hash>`, with `/<step>` and `#<attempt>`.
-fn in_scope(scope: &str, hashes: &BTreeSet<String>, situation: Situation<'_>) -> Result<(), String> {
-    let Some(hash) = scope.strip_prefix("hash:") else {
-        return Err(format!("the scope {scope:?} is not known; use hash:<hash>"));
+/// `hash:<hash>` or `git:<commit>`, with `/<step>` and `#<attempt>`.
+fn in_scope(scope: &str, known: &Known, situation: Situation<'_>) -> Result<(), String> {
+    let (named, attempt) = scope.split_once('#').map_or((scope, None), |(named, attempt)| (named, Some(attempt)));
+    let (named, step) = named.split_once('/').map_or((named, None), |(named, step)| (named, Some(step)));
+    let matches: Vec<&String> = match named.split_once(':') {
+        Some(("hash", hash)) => known.keys().filter(|h| h.starts_with(hash)).collect(),
+        Some(("git", commit)) if commit.len() < SHORTEST_COMMIT => {
+            return Err(format!("the commit {commit:?} is too short; give {SHORTEST_COMMIT} digits or more"));
+        }
+        Some(("git", commit)) => {
+            let brought = |of: &Option<String>| of.as_ref().is_some_and(|of| of.starts_with(commit));
+            known.iter().filter(|(_, of)| brought(of)).map(|(hash, _)| hash).collect()
+        }
+        _ => return Err(format!("the scope {scope:?} is not known; use hash:<hash> or git:<commit>")),
     };
-    let (hash, attempt) = hash.split_once('#').map_or((hash, None), |(hash, attempt)| (hash, Some(attempt)));
-    let (hash, step) = hash.split_once('/').map_or((hash, None), |(hash, step)| (hash, Some(step)));
-    let matches: Vec<&String> = hashes.iter().filter(|h| h.starts_with(hash)).collect();
     match (matches.as_slice(), situation.hash) {
         ([one], Some(current)) if *one == current => {}
-        ([_], _) => return Err(format!("revision {hash} is not the current one")),
-        _ => return Err(format!("the scope hash:{hash} matches {} revisions", matches.len())),
+        ([_], _) => return Err(format!("revision {named} is not the current one")),
+        _ => return Err(format!("the scope {named} matches {} revisions", matches.len())),
     }
     for (what, named, now) in [("step", step, situation.step), ("attempt", attempt, situation.attempt)] {
         if let Some(named) = named.filter(|named| named.parse() != Ok(now)) {
@@ -280,8 +288,15 @@ mod tests {
     }
 
     fn taken(annotations: &[(&str, &str)], next: &mut RolloutStatus, situation: Situation<'_>) -> Taken {
-        let hashes = BTreeSet::from(["abc".to_owned(), "xyz".to_owned()]);
-        take(&rollout(annotations), next, &hashes, situation)
+        let commit = |word: &str| Some(word.repeat(5));
+        let known = [
+            ("abc", commit("0123abcd")),
+            ("xyz", commit("0123beef")),
+            ("old", commit("99999999")),
+            ("elder", commit("99999999")),
+        ];
+        let known = known.map(|(hash, commit)| (hash.to_owned(), commit)).into();
+        take(&rollout(annotations), next, &known, situation)
     }
 
     #[test]
@@ -326,6 +341,12 @@ mod tests {
             ("promote", "step@hash:abc#1", updating(), Some("it would be attempt 2, not 1")),
             ("promote", "step@hash:abc/2#2", updating(), Some("it would be step 1, not 2")),
             ("promote", "step@hash:abc#", updating(), Some("it would be attempt 2, not ")),
+            ("promote", "step@git:0123abc", updating(), None),
+            ("promote", "step@git:0123abcd01/1#2", updating(), None),
+            ("promote", "step@git:0123", updating(), Some("the commit \"0123\" is too short; give 7 digits or more")),
+            ("promote", "step@git:0123bee", updating(), Some("revision git:0123bee is not the current one")),
+            ("promote", "step@git:9999999", updating(), Some("the scope git:9999999 matches 2 revisions")),
+            ("promote", "step@git:1234567", updating(), Some("the scope git:1234567 matches 0 revisions")),
             ("retry", "true@hash:abc#3", aborted, None),
             ("retry", "true@hash:abc#2", aborted, Some("it would be attempt 3, not 2")),
         ] {

@@ -1,7 +1,7 @@
 //! Phase, message and conditions: what a person, `kubectl wait` and an Application read (2.13).
 
 use super::Mutant;
-use super::facts::pods;
+use super::facts::{pods, source_of};
 use super::pass::{Pass, Phase};
 use super::routing::live_of;
 use super::spec::Strategy;
@@ -74,11 +74,15 @@ pub(super) fn conclude(pass: &mut Pass<'_>, late: Option<&str>, steps: usize) {
 
 fn remember_good(pass: &mut Pass<'_>) {
     let hash = pass.f.current().to_owned();
-    if pass.next.last_good.as_ref().is_some_and(|good| good.hash == hash) {
+    let set = pass.f.sets.get(&hash);
+    let source = set.and_then(|set| source_of(set));
+    let known = pass.next.last_good.as_ref().filter(|good| good.hash == hash);
+    if known.is_some_and(|good| good.source == source) {
         return;
     }
-    let images = pass.f.sets.get(&hash).map(|s| s.images.clone()).unwrap_or_default();
-    pass.next.last_good = Some(LastGood { hash, images, source: None, since: Some(pass.f.now) });
+    let since = known.map_or(Some(pass.f.now), |good| good.since);
+    let images = set.map(|s| s.images.clone()).unwrap_or_default();
+    pass.next.last_good = Some(LastGood { hash, images, source, since });
 }
 
 /// The word before the colon, as a reason.

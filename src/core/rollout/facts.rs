@@ -3,7 +3,8 @@
 use super::revisions;
 use super::spec::Spec;
 use super::{ANNOTATION_REVISION, LABEL_HASH, Mutant, Observed};
-use crate::api::{RollbackStatus, RolloutStatus};
+use crate::api::{LastGoodSource, RollbackStatus, RolloutStatus};
+use crate::core::application::wanted::ANNOTATION_SOURCE;
 use crate::core::question::{ApiRefusal, Told};
 use crate::core::row::{Endpoint, EndpointSliceRow, ReplicaSetRow, RolloutRow, ServiceRow};
 use crate::core::traffic::Ownership;
@@ -79,6 +80,12 @@ impl<'a> Facts<'a> {
     /// The current revision; empty before there is one.
     pub(super) fn current(&self) -> &str {
         self.hash.as_deref().unwrap_or_default()
+    }
+
+    /// What an Application noted of the template in spec. One that lives elsewhere, or a rollback's, is not this commit's.
+    pub(super) fn source(&self) -> Option<&'a String> {
+        let own = self.spec.workload.is_none() && self.rollback.is_none();
+        self.rollout.meta.annotations.get(ANNOTATION_SOURCE).filter(|_| own)
     }
 
     pub(super) fn available(&self, hash: &str) -> u32 {
@@ -173,6 +180,11 @@ pub(super) fn try_question_id(hash: &str) -> String {
 
 pub(super) fn revision_of(set: &ReplicaSetRow) -> i64 {
     set.meta.annotations.get(ANNOTATION_REVISION).and_then(|r| r.parse().ok()).unwrap_or(0)
+}
+
+/// The commit that brought the template of a ReplicaSet, where an Application noted it.
+pub(super) fn source_of(set: &ReplicaSetRow) -> Option<LastGoodSource> {
+    serde_json::from_str(set.meta.annotations.get(ANNOTATION_SOURCE)?).ok()
 }
 
 pub(super) fn pods(count: i64) -> u32 {

@@ -8,10 +8,12 @@ use super::restart::Restart;
 use super::rollback;
 use super::template;
 use crate::api::{AbortedRevision, PauseCondition, RolloutStatus};
+use crate::core::application::wanted::ANNOTATION_SOURCE;
 use crate::core::object::ObjectRef;
 use crate::core::plan::{Effect, Notice, Why};
 use crate::core::question::Question;
 use crate::core::refusal::Refusal;
+use crate::core::row::ReplicaSetRow;
 use jiff::Timestamp;
 
 /// Revisions that are remembered as aborted.
@@ -199,8 +201,9 @@ impl<'a> Pass<'a> {
     /// shall end.
     pub(super) fn take_commands(&mut self) -> bool {
         let f = self.f;
-        let mut hashes: std::collections::BTreeSet<String> = f.sets.keys().cloned().collect();
-        hashes.extend(f.hash.clone());
+        let commit = |set: &ReplicaSetRow| facts::source_of(set).map(|source| source.revision);
+        let mut known: commands::Known = f.sets.iter().map(|(hash, set)| (hash.clone(), commit(set))).collect();
+        known.extend(f.hash.clone().filter(|hash| !f.sets.contains_key(hash)).map(|hash| (hash, None)));
         let phase = self.phase();
         let revisions = rollback::revisions(f);
         let in_spec = (!f.spec.template.is_null()).then_some(f.in_spec.as_str());
@@ -219,7 +222,7 @@ impl<'a> Pass<'a> {
             settled_spec: f.seen.observed_generation == Some(f.rollout.meta.generation)
                 || f.breaks(Mutant::PromotesUnseen),
         };
-        let taken = commands::take(f.rollout, &mut self.next, &hashes, situation);
+        let taken = commands::take(f.rollout, &mut self.next, &known, situation);
         for (refused, text) in taken.notices {
             self.notice(refused, if refused { "CommandRefused" } else { "CommandAccepted" }, text);
         }
@@ -328,9 +331,17 @@ impl<'a> Pass<'a> {
         let Some(hash) = self.f.hash.clone() else { return };
         let revision = self.next.current_revision.unwrap_or(1);
         if let Some(set) = self.f.sets.get(&hash).copied() {
-            if facts::revision_of(set) != revision {
-                let key = super::ANNOTATION_REVISION;
-                self.effects.push(super::edits::annotate_set(set, key, Some(revision.to_string()), Why::NewRevision));
+            let is_new = facts::revision_of(set) != revision;
+            let mut annotate = |key: &str, value: String| {
+                self.effects.push(super::edits::annotate_set(set, key, Some(value), Why::NewRevision));
+            };
+            if is_new {
+                annotate(super::ANNOTATION_REVISION, revision.to_string());
+            }
+            let noted = set.meta.annotations.get(ANNOTATION_SOURCE);
+            let source = self.f.source().filter(|source| noted != Some(*source) && (is_new || noted.is_none()));
+            if let Some(source) = source {
+                annotate(ANNOTATION_SOURCE, source.clone());
             }
             self.hold(&hash, size);
             return;
@@ -353,6 +364,9 @@ impl<'a> Pass<'a> {
         let min_ready = f.spec.min_ready.as_duration().as_secs();
         let selector = &f.spec.selector;
         let mut set = super::edits::replica_set(&template, selector, hash, size, revision, min_ready, &f.whose);
+        if let Some(source) = f.source() {
+            set["metadata"]["annotations"][ANNOTATION_SOURCE] = source.as_str().into();
+        }
         self.dress(hash, &mut set);
         self.notice(false, "NewReplicaSetCreated", format!("Created ReplicaSet {}-{hash}", f.whose.rollout));
         self.effects.push(super::edits::create(set, Why::NewRevision));

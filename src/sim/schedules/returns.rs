@@ -1,7 +1,9 @@
 //! Going back to a former revision: by template inside the rollback window, and by command while spec stays.
 
+use super::super::shop::template;
 use super::crashes::{Schedule, survives_from};
 use super::shop::{PODS, Shop};
+use crate::core::application::wanted::ANNOTATION_SOURCE;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -92,6 +94,36 @@ fn a_return_inside_the_window_can_be_aborted_and_a_retry_of_it_takes_the_steps()
     shop.annotate(0, "retry", "true");
     shop.play(600);
     assert_eq!(shop.run.oracle.weights, [0, 20, 60, 100, 0], "{}", shop.story());
+}
+
+/// Design section 2: a scope names a revision by its commit, which is that of the last time that its template came.
+#[test]
+fn a_revision_is_named_by_the_commit_that_brought_it() {
+    let mut shop = opened(0);
+    let from_git = |image: &'static str, commit: &'static str| {
+        move |o: &mut serde_json::Value| {
+            o["spec"]["template"] = template(image);
+            let source = json!({"repo": "https://git/shop", "revision": commit, "path": "web"});
+            o["metadata"]["annotations"][ANNOTATION_SOURCE] = json!(source.to_string());
+        }
+    };
+    let good = |shop: &Shop| shop.status()["lastGood"]["source"]["revision"].clone();
+    shop.edit(0, from_git("web:1", "aaaaaaaaaa"));
+    shop.play(10);
+    assert_eq!(good(&shop), "aaaaaaaaaa", "{}", shop.story());
+    shop.edit(0, from_git("web:2", "bbbbbbbbbb"));
+    shop.annotate(20, "promote", "full@git:aaaaaaaaaa");
+    shop.play(25);
+    let refused = shop.status()["commands"][0].clone();
+    assert_eq!(refused["message"], "revision git:aaaaaaaaaa is not the current one", "{}", shop.story());
+    shop.annotate(0, "promote", "full@git:bbbbbbb");
+    shop.play(240);
+    assert_eq!((shop.phase().as_str(), good(&shop)), ("Healthy", json!("bbbbbbbbbb")), "{}", shop.story());
+    // A revert brings the former template with a commit of its own.
+    shop.edit(0, from_git("web:1", "cccccccccc"));
+    shop.annotate(20, "promote", "full@git:ccccccc");
+    shop.play(240);
+    assert_eq!((shop.phase().as_str(), good(&shop)), ("Healthy", json!("cccccccccc")), "{}", shop.story());
 }
 
 /// Design section 2: spec stays, and what runs is another revision until spec changes.

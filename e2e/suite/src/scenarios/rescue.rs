@@ -74,7 +74,10 @@ impl Story {
     pub(super) async fn begin(stand: &Stand) -> anyhow::Result<Self> {
         let origin = Origin::new(stand).await?;
         let good = first(stand, &origin).await?;
-        let stable = stand.healthy().await?["status"]["stableRS"].clone();
+        let status = &stand.healthy().await?["status"];
+        let source = &status["lastGood"]["source"];
+        anyhow::ensure!(source["revision"] == good.as_str(), "the good revision is from {good}: {source}");
+        let stable = status["stableRS"].clone();
         Ok(Self { origin, good, stable })
     }
 

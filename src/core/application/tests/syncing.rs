@@ -1,6 +1,7 @@
 //! From git to the cluster.
 
 use super::world::{World, rollout, service, tree};
+use crate::core::application::wanted::ANNOTATION_SOURCE;
 use crate::core::question::ApiRefusal;
 use serde_json::{Value, json};
 
@@ -28,6 +29,29 @@ fn a_commit_is_applied_and_status_names_it() {
     assert_eq!(ready["status"], "True");
     assert_eq!(world.applied.len(), 2, "each object once: {:?}", world.applied);
     assert!(plan.effects.is_empty());
+}
+
+/// Commands name a revision by it (`@git:`), so a commit that changes something else is none of a Rollout's, and costs no write.
+#[test]
+fn a_rollout_carries_the_commit_that_changed_it_last() {
+    let mut world = World::new(&auto(), &Value::Null);
+    world.settle();
+    let source = |world: &World| -> Value {
+        let (_, stored) = world.cluster.iter().find(|(t, _)| t.resource.kind == "Rollout").expect("it is there");
+        let text = stored.object["metadata"]["annotations"][ANNOTATION_SOURCE].as_str().expect("a note");
+        serde_json::from_str(text).expect("JSON")
+    };
+    let of = |commit: &str| json!({"repo": "https://git/shop", "path": "apps/web", "revision": commit});
+    assert_eq!(source(&world), of(&world.commits[0].0));
+    let first = world.commits[0].0.clone();
+    world.applied.clear();
+    world.commit("2", vec![rollout("v1"), service("web"), config("c")]);
+    world.settle();
+    assert_eq!((world.applied.len(), source(&world)), (1, of(&first)), "{:?}", world.applied);
+    world.applied.clear();
+    world.commit("3", vec![rollout("v2"), service("web"), config("c")]);
+    world.settle();
+    assert_eq!((world.applied.len(), source(&world)), (1, of(&world.commits[0].0)), "{:?}", world.applied);
 }
 
 #[test]

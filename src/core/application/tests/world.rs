@@ -354,7 +354,7 @@ fn live(target: &ObjectRef, stored: &Stored) -> LiveObject {
         health: stored.health.clone(),
         steered: false,
         pods: BTreeMap::from([("app".into(), "web".into())]),
-        annotations: BTreeMap::new(),
+        annotations: serde_json::from_value(stored.object["metadata"]["annotations"].clone()).unwrap_or_default(),
     }
 }
 

@@ -33,7 +33,7 @@ fn read(
     live: &dyn Fn(&ObjectRef) -> Option<LiveObject>,
 ) -> Result<Vec<Wanted>, Vec<Trouble>> {
     let fence = Fence { project: None, own: "tidegate", control: "tidegate" };
-    wanted(&rendered(objects), &kinds(), live, &spec(&json!({})), &fence, "tidegate_web")
+    wanted(&rendered(objects), &kinds(), live, &spec(&json!({})), &fence, "tidegate_web", "{}")
 }
 
 fn service(name: &str) -> Value {
@@ -77,7 +77,7 @@ fn a_kind_that_the_tree_itself_defines_is_taken_and_asked_about_later() {
     let thing = json!({"apiVersion": "x.io/v1", "kind": "Thing", "metadata": {"name": "t"}});
     let fence = Fence { project: None, own: "tidegate", control: "tidegate" };
     let tree = rendered(&[("t.yaml", thing), ("crd.yaml", crd)]);
-    let all = wanted(&tree, &kinds, &|_| None, &spec(&json!({})), &fence, "o").expect("fine");
+    let all = wanted(&tree, &kinds, &|_| None, &spec(&json!({})), &fence, "o", "{}").expect("fine");
     assert_eq!(
         all.iter().map(|w| (w.file.as_str(), w.later)).collect::<Vec<_>>(),
         [("crd.yaml", false), ("t.yaml", true)]
