@@ -179,7 +179,7 @@ struct Open {
     /// Keys whose questions changed since they were answered last.
     changed: BTreeSet<Key>,
     /// What the last answer to each question was made of.
-    told: BTreeMap<(Key, String), u64>,
+    told: BTreeMap<Key, BTreeMap<String, u64>>,
 }
 
 impl Asked {
@@ -195,15 +195,15 @@ impl Asked {
             if changed.remove(key) {
                 let kept: Vec<&str> = questions.iter().map(|q| q.id.as_str()).collect();
                 world.answers.keep(key, |id| kept.contains(&id));
-                told.retain(|(k, id), _| k != key || kept.contains(&id.as_str()));
+                told.entry(key.clone()).or_default().retain(|id, _| kept.contains(&id.as_str()));
             }
+            let Some(told) = told.get_mut(key) else { continue };
             for question in questions {
                 let Some(made_of) = made_of(&question.ask, state) else { continue };
-                let place = (key.clone(), question.id.clone());
-                if told.get(&place) == Some(&made_of) {
+                if told.get(&question.id) == Some(&made_of) {
                     continue;
                 }
-                told.insert(place, made_of);
+                told.insert(question.id.clone(), made_of);
                 let answer = tell(&question.ask, state);
                 if answer.is_some_and(|answer| world.answers.put(key, &question.id, answer, state.now)) {
                     woken.push(key.clone());

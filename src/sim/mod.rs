@@ -7,7 +7,6 @@ pub mod api;
 pub mod conformance;
 mod deployment;
 pub mod explore;
-mod fields;
 pub mod node;
 pub mod oracle;
 pub mod order;

@@ -38,6 +38,8 @@ pub struct Node {
     lost: BTreeSet<String>,
     /// Counts what happened to pods: while it stands still they are as they were.
     pub changes: u64,
+    /// How often pods broke, by themselves or with others.
+    pub struck: u64,
     /// The server's version and the time up to which nothing is left to be done.
     settled: Option<(u64, Option<Timestamp>)>,
     /// Objects that were gone when the ownerless were collected last.
@@ -55,6 +57,7 @@ impl Default for Node {
             addresses: 0,
             lost: BTreeSet::new(),
             changes: 0,
+            struck: 0,
             settled: None,
             collected: 0,
         }
@@ -103,6 +106,7 @@ impl Node {
         for pod in pods {
             (pod.ready_since, pod.broken) = (None, true);
         }
+        self.struck += 1;
         self.changes += 1;
         self.settled = None;
     }
@@ -118,6 +122,7 @@ impl Node {
         let Some(pod) = self.pods.get_mut(replica_set).and_then(|pods| pods.first_mut()) else { return };
         (pod.ready_since, pod.broken) = (None, true);
         self.lost.insert(pod.address.clone());
+        self.struck += 1;
         self.changes += 1;
         self.settled = None;
     }
@@ -130,6 +135,11 @@ impl Node {
     /// Every pod with its ReplicaSet.
     pub fn pods(&self) -> impl Iterator<Item = (&ObjectRef, &Pod)> {
         self.pods.iter().flat_map(|(set, pods)| pods.iter().map(move |pod| (set, pod)))
+    }
+
+    /// The pods of a ReplicaSet; `None` when it is not there.
+    pub(super) fn pods_of(&self, replica_set: &ObjectRef) -> Option<&[Pod]> {
+        self.pods.get(replica_set).map(Vec::as_slice)
     }
 
     /// Changes a pod's labels or annotations.
@@ -185,18 +195,15 @@ impl Node {
     }
 
     fn scale(&mut self, server: &Server, now: Timestamp) {
-        let wanted: BTreeMap<ObjectRef, (usize, Value)> = replica_sets(server)
-            .map(|(target, object)| {
-                let size = object["spec"]["replicas"].as_u64().unwrap_or(1);
-                let metadata = object["spec"]["template"]["metadata"].clone();
-                (target.clone(), (usize::try_from(size).unwrap_or(0), metadata))
-            })
-            .collect();
         let before = self.pods.len();
-        self.pods.retain(|target, _| wanted.contains_key(target));
+        self.pods.retain(|target, _| server.get(target).is_some());
         self.changes += u64::from(self.pods.len() != before);
-        for (target, (size, metadata)) in wanted {
-            let pods = self.pods.entry(target.clone()).or_default();
+        for (target, object) in replica_sets(server) {
+            let size = usize::try_from(object["spec"]["replicas"].as_u64().unwrap_or(1)).unwrap_or(0);
+            if !self.pods.contains_key(target) {
+                self.pods.insert(target.clone(), Vec::new());
+            }
+            let Some(pods) = self.pods.get_mut(target) else { continue };
             // As the real controller does: those that are not ready go first, then the youngest.
             pods.sort_by_key(|p| (p.ready_since.is_none(), p.born));
             self.changes += u64::from(pods.len() != size);
@@ -205,7 +212,7 @@ impl Node {
                 self.addresses += 1;
                 let n = self.addresses;
                 let (name, address) = (format!("{}-{n:05x}", target.name), format!("10.0.{}.{}", n >> 8, n & 255));
-                let mut metadata = metadata.clone();
+                let mut metadata = object["spec"]["template"]["metadata"].clone();
                 metadata["uid"] = json!(name);
                 pods.push(Pod { name, address, born: now, ready_since: None, broken: false, metadata });
             }
@@ -263,12 +270,10 @@ impl Node {
             let deleted = server.delete(&slice, None, now);
             debug_assert!(deleted.is_ok(), "the slice was there a line ago");
         }
-        let services: Vec<(ObjectRef, Value)> = server
-            .iter()
-            .filter(|(target, _)| target.resource == ResourceType::SERVICE)
-            .map(|(target, object)| (target.clone(), object.clone()))
-            .collect();
-        for (service, object) in services {
+        let services = server.iter().filter(|(target, _)| target.resource == ResourceType::SERVICE);
+        let services: Vec<ObjectRef> = services.map(|(target, _)| target.clone()).collect();
+        for service in services {
+            let Some(object) = server.shared(&service) else { continue };
             let slice = self.slice(server, &service, &object);
             let target =
                 ObjectRef::new(ResourceType::ENDPOINT_SLICE, &*service.namespace, format!("{}-1", service.name));
@@ -291,8 +296,8 @@ impl Node {
             |labels: &Value| selector.is_some_and(|s| !s.is_empty() && s.iter().all(|(k, v)| labels[k] == *v));
         let mut endpoints = Vec::new();
         for (target, pods) in self.pods.iter().filter(|(t, _)| t.namespace == service.namespace) {
-            let labels = server.get(target).map(|o| o["spec"]["template"]["metadata"]["labels"].clone());
-            if labels.is_some_and(|labels| selected(&labels)) {
+            let labels = server.get(target).map(|o| &o["spec"]["template"]["metadata"]["labels"]);
+            if labels.is_some_and(selected) {
                 endpoints.extend(pods.iter().map(|p| {
                     json!({"addresses": [p.address], "targetRef": {"kind": "Pod", "name": p.name},
                            "conditions": {"ready": p.ready_since.is_some(), "serving": p.ready_since.is_some()}})
@@ -330,10 +335,10 @@ fn replica_sets(server: &Server) -> impl Iterator<Item = (&ObjectRef, &Value)> {
 /// Objects whose controlling owner is gone go too.
 fn collect_ownerless(server: &mut Server, now: Timestamp) {
     loop {
-        let uids: Vec<Value> = server.iter().map(|(_, o)| o["metadata"]["uid"].clone()).collect();
+        let uids: BTreeSet<&str> = server.iter().filter_map(|(_, o)| o["metadata"]["uid"].as_str()).collect();
         let orphan = server.iter().find(|(_, o)| {
             let mut owners = o["metadata"]["ownerReferences"].as_array().into_iter().flatten().peekable();
-            owners.peek().is_some() && owners.all(|owner| !uids.contains(&owner["uid"]))
+            owners.peek().is_some() && owners.all(|owner| owner["uid"].as_str().is_none_or(|uid| !uids.contains(uid)))
         });
         let Some(orphan) = orphan.filter(|(_, o)| o["metadata"]["deletionTimestamp"].is_null()) else { return };
         let orphan = orphan.0.clone();

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 #[derive(Debug, Clone)]
 pub struct Order {
     digest: u64,
+    /// How many events, writes among them, are in the digest.
+    pub(super) events: usize,
     /// How many writes are in the digest.
     written: usize,
     /// The events in words, where they are wanted.
@@ -16,7 +18,7 @@ pub struct Order {
 
 impl Default for Order {
     fn default() -> Self {
-        Self { digest: 0xcbf2_9ce4_8422_2325, written: 0, trace: None, now: Timestamp::UNIX_EPOCH }
+        Self { digest: 0xcbf2_9ce4_8422_2325, events: 0, written: 0, trace: None, now: Timestamp::UNIX_EPOCH }
     }
 }
 
@@ -45,6 +47,7 @@ impl Order {
     }
 
     fn add(&mut self, words: &[&str]) {
+        self.events += 1;
         for byte in words.iter().flat_map(|word| word.bytes().chain([0])) {
             self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }

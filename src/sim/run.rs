@@ -7,7 +7,7 @@ use super::watches::{Told, Watches};
 use crate::cluster::Tenure;
 use crate::controllers::queue::Queue;
 use crate::controllers::{Controller, Next, Passed, World, routes};
-use crate::core::object::{Key, ObjectRef, ResourceType};
+use crate::core::object::{Key, ObjectRef};
 use crate::core::plan::Lane;
 use crate::core::rollout::{Mutant, Settings};
 use crate::execute::Executor;
@@ -72,6 +72,8 @@ pub struct Run {
     plans: VecDeque<Vec<Fault>>,
     told: Told,
     script: Vec<(Timestamp, Act)>,
+    /// Enters the script as soon as so many events have happened.
+    after: Option<(usize, Vec<(SignedDuration, Act)>)>,
     mutant: Option<Mutant>,
     metrics: Arc<Metrics>,
     steps: usize,
@@ -123,6 +125,7 @@ impl Run {
             plans: VecDeque::new(),
             told: Told::default(),
             script: Vec::new(),
+            after: None,
             mutant: None,
             metrics: Arc::default(),
             steps: 0,
@@ -167,6 +170,11 @@ impl Run {
         // Caches that are behind may hide the weight that is to be lowered.
         self.oracle.writes_may_fail |= matches!(act, Act::End(Restart { behind, .. }) if !behind.is_zero());
         self.script.push((at, act));
+    }
+
+    /// What happens when so many events have happened, each of it after a time from there.
+    pub(super) fn after(&mut self, events: usize, acts: Vec<(SignedDuration, Act)>) {
+        self.after = Some((events, acts));
     }
 
     pub fn now(&self) -> Timestamp {
@@ -232,6 +240,9 @@ impl Run {
 
     fn scripted(&mut self) -> bool {
         let now = self.now();
+        if let Some((_, acts)) = self.after.take_if(|(events, _)| *events <= self.order.events) {
+            acts.into_iter().for_each(|(time, act)| self.then(time, act));
+        }
         let Some(due) = self.script.iter().position(|(at, _)| *at <= now) else { return false };
         let (_, act) = self.script.remove(due);
         self.order.note(&["act"]);
@@ -282,13 +293,11 @@ impl Run {
         let executor = Executor { api: self.shared.clone(), faults, metrics: self.metrics.clone() };
         let mut queue = Queue::new(1);
         let state = self.shared.state();
-        let watches = Watches::list(&state, &self.told, &world.caches, std::mem::take(&mut self.behind));
-        let decided =
-            |target: &ObjectRef| [ResourceType::ROLLOUT, ResourceType::ANALYSIS_RUN].contains(&target.resource);
-        for (target, _) in state.server.iter().filter(|(target, _)| decided(target)) {
-            queue.add(target, Lane::Normal);
-        }
+        let (watches, listed) = Watches::list(&state, &self.told, &world.caches, std::mem::take(&mut self.behind));
         drop(state);
+        for (key, lane) in listed.iter().flat_map(|change| routes::keys(&world.caches, change)) {
+            queue.add(&key, lane);
+        }
         let controller = Arc::new(Controller { world, desk: self.asked.clone(), executor });
         let tenure = Tenure::without_end();
         self.process = Some(Process { controller, tenure, queue, watches, held: Vec::new() });

@@ -99,20 +99,72 @@ pub(super) fn service_of_git() -> Value {
     json!({"spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}})
 }
 
-/// What people put there: Services of both roles, a route to the TraefikService or to the Service of stable, and the Rollout.
-pub(super) fn lay(state: &mut State, routed: bool, spec: &Value) {
+/// How users come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// A route that names the TraefikService.
+    Weighted,
+    /// A route that names the Service of stable.
+    Stable,
+    /// A plain Ingress with a Service for the pods of every revision; there are no others.
+    Ingress,
+}
+
+/// What people put there: Services, the way in, and the Rollout.
+pub(super) fn lay(state: &mut State, entry: Entry, spec: &Value) {
+    match entry {
+        Entry::Weighted => lay_route(state, &json!({"kind": "TraefikService", "name": "web"})),
+        Entry::Stable => lay_route(state, &json!({"name": "web-stable", "port": 80})),
+        Entry::Ingress => lay_ingress(state),
+    }
+    put(state, &rollout(), "tidegate.dev/v1alpha1", "Rollout", json!({"spec": spec}));
+}
+
+fn lay_route(state: &mut State, backend: &Value) {
     for service in ["web-stable", "web-canary"] {
         put(state, &name(ResourceType::SERVICE, service), "v1", "Service", service_of_git());
     }
-    let backend = if routed {
-        json!({"kind": "TraefikService", "name": "web"})
-    } else {
-        json!({"name": "web-stable", "port": 80})
-    };
     let route = json!({"match": "Host(`web.shop`)", "kind": "Rule", "services": [backend]});
     let object = json!({"spec": {"entryPoints": ["web"], "routes": [route]}});
     put(state, &name(ResourceType::INGRESS_ROUTE, "web"), "traefik.io/v1alpha1", "IngressRoute", object);
-    put(state, &rollout(), "tidegate.dev/v1alpha1", "Rollout", json!({"spec": spec}));
+}
+
+fn lay_ingress(state: &mut State) {
+    put(state, &name(ResourceType::SERVICE, "web"), "v1", "Service", service_of_git());
+    let backend = json!({"service": {"name": "web", "port": {"number": 80}}});
+    let path = json!({"path": "/", "pathType": "Prefix", "backend": backend});
+    let object = json!({"spec": {"rules": [{"host": "web.shop", "http": {"paths": [path]}}]}});
+    put(state, &name(ResourceType::INGRESS, "web"), "networking.k8s.io/v1", "Ingress", object);
+}
+
+/// Deletes the Rollout; with `orphan` its pods and routes stay, as the API server and its garbage collector do it.
+pub(super) fn delete_rollout(state: &mut State, orphan: bool) {
+    let Some(object) = state.server.get(&rollout()) else { return };
+    let uid = object["metadata"]["uid"].clone();
+    if orphan {
+        let add = |o: &mut Value| match o["metadata"]["finalizers"].as_array_mut() {
+            Some(list) => list.push(json!("orphan")),
+            None => o["metadata"]["finalizers"] = json!(["orphan"]),
+        };
+        state.server.change(&rollout(), "api", add).expect("it was there a line ago");
+    }
+    let now = state.now;
+    state.server.delete(&rollout(), None, now).expect("it was there a line ago");
+    if !orphan {
+        return;
+    }
+    let owned = state.server.iter().filter(|(_, o)| o["metadata"]["ownerReferences"][0]["uid"] == uid);
+    let owned: Vec<ObjectRef> = owned.map(|(target, _)| target.clone()).collect();
+    for target in owned {
+        let free = |o: &mut Value| _ = o["metadata"].as_object_mut().and_then(|m| m.remove("ownerReferences"));
+        state.server.change(&target, "garbage-collector", free).expect("it was there a line ago");
+    }
+    let done = |o: &mut Value| {
+        if let Some(list) = o["metadata"]["finalizers"].as_array_mut() {
+            list.retain(|f| f != "orphan");
+        }
+    };
+    state.server.change(&rollout(), "garbage-collector", done).expect("a finalizer holds it");
 }
 
 pub(super) fn put(state: &mut State, target: &ObjectRef, api_version: &str, kind: &str, mut object: Value) {

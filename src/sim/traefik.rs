@@ -124,7 +124,8 @@ pub struct Provider {
 
 impl Provider {
     pub fn read(&mut self, server: &Server) -> &Arc<Configuration> {
-        let version = server.version_of(&["IngressRoute", "TraefikService", "ServersTransport", "EndpointSlice"]);
+        let version =
+            server.version_of(&["IngressRoute", "Ingress", "TraefikService", "ServersTransport", "EndpointSlice"]);
         if self.of != Some(version) {
             let made = configuration(server);
             self.of = Some(version);
@@ -142,6 +143,13 @@ fn configuration(server: &Server) -> Configuration {
     for (target, object) in server.iter().filter(|(t, _)| t.resource == ResourceType::INGRESS_ROUTE) {
         for route in object["spec"]["routes"].as_array().into_iter().flatten() {
             build.router(target, route);
+        }
+    }
+    for (target, object) in server.iter().filter(|(t, _)| t.resource == ResourceType::INGRESS) {
+        for rule in object["spec"]["rules"].as_array().into_iter().flatten() {
+            for path in rule["http"]["paths"].as_array().into_iter().flatten() {
+                build.path(target, rule["host"].as_str().unwrap_or_default(), path);
+            }
         }
     }
     Configuration { seen: build.seen, failovers: build.failovers }
@@ -167,6 +175,32 @@ impl Build<'_> {
         self.seen.routers.insert(name, router);
     }
 
+    /// One path of an Ingress. Without pods that serve there is no router at all.
+    fn path(&mut self, target: &ObjectRef, host: &str, path: &Value) {
+        let backend = &path["backend"]["service"];
+        let (service, port) = (backend["name"].as_str().unwrap_or_default(), &backend["port"]["number"]);
+        let Ok(servers) = self.servers(&target.namespace, service) else { return };
+        let prefix = path["path"].as_str().unwrap_or_default();
+        let rule = format!("Host(`{host}`) && PathPrefix(`{prefix}`)");
+        let priority = i64::try_from(rule.len()).unwrap_or(i64::MAX);
+        let id = format!("{}-{service}-{port}@kubernetes", target.namespace);
+        self.seen.services.insert(id.clone(), ServiceSeen { enabled: true, children: vec![], servers });
+        let name = format!("{}-{}-{host}@kubernetes", target.namespace, target.name);
+        self.seen.routers.insert(name, RouterSeen { enabled: true, rule, priority, service: id, errors: vec![] });
+    }
+
+    /// Addresses behind a Service that serve.
+    fn servers(&self, namespace: &str, name: &str) -> Result<Vec<String>, String> {
+        let slice = ObjectRef::new(ResourceType::ENDPOINT_SLICE, namespace, format!("{name}-1"));
+        let slice = self.server.get(&slice).ok_or_else(|| format!("service {namespace}/{name} not found"))?;
+        let serving = |e: &&Value| e["conditions"]["serving"].as_bool().unwrap_or(true);
+        let endpoints = slice["endpoints"].as_array().into_iter().flatten().filter(serving);
+        let port_number = &slice["ports"][0]["port"];
+        let servers: Vec<String> =
+            endpoints.filter_map(|e| Some(format!("http://{}:{port_number}", e["addresses"][0].as_str()?))).collect();
+        if servers.is_empty() { Err(format!("subset not found for {namespace}/{name}")) } else { Ok(servers) }
+    }
+
     /// Builds what a reference names, and gives its name.
     fn backend(&mut self, namespace: &str, reference: &Value) -> Result<String, String> {
         let name = reference["name"].as_str().unwrap_or_default();
@@ -176,16 +210,7 @@ impl Build<'_> {
         let port = reference["port"]
             .as_i64()
             .map_or_else(|| reference["port"].as_str().unwrap_or("").to_owned(), |p| p.to_string());
-        let slice = ObjectRef::new(ResourceType::ENDPOINT_SLICE, namespace, format!("{name}-1"));
-        let slice = self.server.get(&slice).ok_or_else(|| format!("service {namespace}/{name} not found"))?;
-        let serving = |e: &&Value| e["conditions"]["serving"].as_bool().unwrap_or(true);
-        let endpoints = slice["endpoints"].as_array().into_iter().flatten().filter(serving);
-        let port_number = &slice["ports"][0]["port"];
-        let servers: Vec<String> =
-            endpoints.filter_map(|e| Some(format!("http://{}:{port_number}", e["addresses"][0].as_str()?))).collect();
-        if servers.is_empty() {
-            return Err(format!("subset not found for {namespace}/{name}"));
-        }
+        let servers = self.servers(namespace, name)?;
         if let Some(transport) = reference["serversTransport"].as_str() {
             let target = ObjectRef::new(ResourceType::SERVERS_TRANSPORT, namespace, transport);
             self.server.get(&target).ok_or_else(|| format!("servers transport not found {namespace}-{transport}"))?;

@@ -53,11 +53,11 @@ struct Watch {
 }
 
 impl Watches {
-    /// The first list of every kind, as it was `behind` ago.
-    pub(super) fn list(state: &State, told: &Told, caches: &Caches, behind: SignedDuration) -> Self {
-        let mut list = List { state, told, caches, behind, of: BTreeMap::new() };
+    /// The first list of every kind, as it was `behind` ago, and what it tells.
+    pub(super) fn list(state: &State, told: &Told, caches: &Caches, behind: SignedDuration) -> (Self, Vec<Change>) {
+        let mut list = List { state, told, caches, behind, of: BTreeMap::new(), changes: Vec::new() };
         each_kind(&mut list);
-        Self { of: list.of }
+        (Self { of: list.of }, list.changes)
     }
 
     pub(super) fn cut(&mut self, kind: &'static str, until: Timestamp) {
@@ -98,6 +98,7 @@ struct List<'a> {
     caches: &'a Caches,
     behind: SignedDuration,
     of: BTreeMap<&'static str, Watch>,
+    changes: Vec<Change>,
 }
 
 impl EachKind for List<'_> {
@@ -107,7 +108,7 @@ impl EachKind for List<'_> {
         let events = self.told.of(kind);
         let seen = events.partition_point(|(_, at)| *at + self.behind <= now);
         let number = events.get(seen).map_or(self.state.server.events.len(), |(number, _)| *number);
-        list::<R>(cache, &self.state.server.as_of(kind, number), now);
+        self.changes.extend(list::<R>(cache, &self.state.server.as_of(kind, number), now));
         self.of.insert(kind, Watch { told: seen, listed: seen, broken: None });
     }
 }

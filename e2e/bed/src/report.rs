@@ -99,8 +99,8 @@ fn rules(suites: [&Option<Value>; 2], exploration: &Option<Value>) -> BTreeMap<S
             }
         }
     }
-    let oracles = exploration.as_ref().and_then(|report| report["schedules"]["oracles"].as_object());
-    for (id, oracle) in oracles.into_iter().flatten() {
+    let parts = exploration.iter().flat_map(|report| [&report["within_bounds"], &report["schedules"]]);
+    for (id, oracle) in parts.filter_map(|part| part["oracles"].as_object()).flatten() {
         let rule = rules.entry(id.clone()).or_default();
         rule.judged += oracle["checks"].as_u64().unwrap_or(0);
         rule.broken += oracle["broken"].as_u64().unwrap_or(0);

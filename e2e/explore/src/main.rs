@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use tidegate::core::rollout::Mutant;
-use tidegate::sim::explore::{Budget, Report, Verdict, explore, hunt, replay};
+use tidegate::sim::explore::{Budget, Name, Report, Verdict, exhaust, explore, hunt, replay};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -26,9 +26,15 @@ struct Options {
     /// Schedules in which a broken rule must be noticed; 0 breaks none.
     #[arg(long, default_value_t = 3_000)]
     mutants: u64,
+    /// Leaves out what is explored exhaustively, within bounds.
+    #[arg(long)]
+    seeds_only: bool,
     /// Only this seed, with everything that was written.
     #[arg(long)]
     seed: Option<u64>,
+    /// Only this case within bounds, by the name that a finding prints.
+    #[arg(long, conflicts_with = "seed")]
+    case: Option<String>,
     /// A file for the report as JSON.
     #[arg(long)]
     report: Option<PathBuf>,
@@ -37,6 +43,7 @@ struct Options {
 /// What `report.json` of a verification has of it.
 #[derive(Debug, Serialize)]
 struct Whole {
+    within_bounds: Report,
     schedules: Report,
     mutants: Vec<Verdict>,
 }
@@ -54,20 +61,33 @@ fn quiet_where_asked() {
 fn main() -> ExitCode {
     let options = Options::parse();
     quiet_where_asked();
-    if let Some(seed) = options.seed {
-        let (text, broken) = replay(seed);
+    if let Some(name) = options.seed.map(Name::Seed).or(options.case.map(Name::Case)) {
+        let Some((text, broken)) = replay(&name) else {
+            eprintln!(
+                "there is no case {name}: cargo run --profile explore --package explore prints names of findings"
+            );
+            return ExitCode::FAILURE;
+        };
         println!("{text}");
         return verdict(!broken);
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let within_bounds = if options.seeds_only { Report::default() } else { exhaust(threads) };
+    if !options.seeds_only {
+        println!("everything within bounds (src/sim/explore/bounds.rs):");
+        show(&within_bounds);
+    }
     let time = Duration::from_secs(options.seconds);
     let schedules = explore(Budget { first_seed: options.from, schedules: options.schedules, time, threads });
+    println!("by chance, from seed {}:", options.from);
     show(&schedules);
     let mutants = if options.mutants > 0 { hunt(options.from, options.mutants) } else { Vec::new() };
     show_mutants(&mutants);
-    let passed = schedules.findings.total == 0 && mutants.iter().all(|m| m.caught.is_some());
+    let found = within_bounds.findings.total + schedules.findings.total;
+    let passed = found == 0 && mutants.iter().all(|m| m.caught.is_some());
     if let Some(path) = options.report {
-        let text = serde_json::to_string_pretty(&Whole { schedules, mutants }).expect("a report is plain JSON");
+        let text =
+            serde_json::to_string_pretty(&Whole { within_bounds, schedules, mutants }).expect("a report is plain JSON");
         if let Err(error) = std::fs::write(&path, text) {
             eprintln!("{}: {error}", path.display());
             return ExitCode::FAILURE;
@@ -83,7 +103,7 @@ fn verdict(passed: bool) -> ExitCode {
 fn show(report: &Report) {
     for finding in &report.findings.kept {
         println!("{}\n{}", finding.broken.join("\n"), finding.schedule);
-        println!("again: cargo run --profile explore --package explore -- --seed {}\n", finding.seed);
+        println!("again: cargo run --profile explore --package explore -- {}\n", finding.again);
     }
     println!("{:<6} {:>14} {:>8}", "oracle", "judged", "broken");
     for (id, judged) in &report.oracles {

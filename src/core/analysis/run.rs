@@ -8,6 +8,7 @@ use crate::core::plan::{Actor, Effect, Notice, Plan, Propagation, StatusWrite, V
 use crate::core::question::{Answer, Ask, Measure, Question, Told};
 use crate::core::row::AnalysisRunRow;
 use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ pub fn decide(observed: &Observed, now: Timestamp) -> Plan {
     if run.meta.deleting.is_some() {
         return Plan::default();
     }
-    let seen: AnalysisRunStatus = serde_json::from_value((*run.status).clone()).unwrap_or_default();
+    let seen: AnalysisRunStatus = AnalysisRunStatus::deserialize(&*run.status).unwrap_or_default();
     let key = ObjectRef::new(ResourceType::ANALYSIS_RUN, &run.meta.namespace, &run.meta.name);
     // Terminal phases are final (A6): neither a changed spec nor a late answer moves them.
     if Phase::read(seen.phase.as_deref().unwrap_or_default()).is_over() {

@@ -3,7 +3,7 @@
 use super::facts::{self, Facts};
 use super::pass::{Pass, Phase};
 use super::spec::Strategy;
-use super::{Observed, blue_green, canary, conditions, deletion, edits, frozen, revisions, workload};
+use super::{Mutant, Observed, blue_green, canary, conditions, deletion, edits, frozen, revisions, workload};
 use crate::core::plan::{Plan, Why};
 use crate::core::question::{Ask, Question};
 use crate::core::row::{Meta, ServiceRow};
@@ -61,7 +61,8 @@ fn after_the_end(observed: &Observed) -> Plan {
         .collect();
     let serves =
         |s: &ServiceRow| s.selector.get(super::LABEL_HASH).is_some_and(|hash| orphans.contains(&hash.as_str()));
-    let steered = steered_services(observed).filter(|s| !serves(s));
+    let kept = observed.settings.breaks(Mutant::KeepsServices);
+    let steered = steered_services(observed).filter(|s| !serves(s) && !kept);
     let taken_over = observed.deployments.iter().filter(|d| is_managed(observed, &d.meta) && orphans.is_empty());
     let effects = steered.map(edits::release).chain(taken_over.map(|d| edits::give_back(d)));
     Plan { effects: effects.collect(), ..Plan::default() }
@@ -118,13 +119,14 @@ fn only_what_cannot_wait(plan: Plan) -> Plan {
 
 fn finish(pass: Pass<'_>) -> Plan {
     let status = conditions::status_write(&pass);
+    let proof = deletion::proof(&pass).filter(|_| status.is_none());
     // What is told once is told with the status that says it; without a write there is nothing new.
     let notices = if status.is_some() || !pass.effects.is_empty() { pass.notices } else { Vec::new() };
     let finalizer = pass.finalizer.filter(|_| status.is_none());
     Plan {
         safety: pass.safety,
         status,
-        effects: finalizer.into_iter().chain(pass.effects).collect(),
+        effects: proof.into_iter().chain(finalizer).chain(pass.effects).collect(),
         ask: pass.ask,
         notices,
         wake: pass.wake,

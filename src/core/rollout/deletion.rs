@@ -9,7 +9,8 @@ use super::edits;
 use super::pass::Pass;
 use super::routing::{Routing, agreed, live_of, same_share};
 use crate::api::TrafficShare;
-use crate::core::object::ResourceType;
+use crate::core::object::{ObjectRef, ResourceType};
+use crate::core::plan::Effect;
 use crate::core::scalar::{Span, Weight};
 
 /// On a Rollout whose canary may have requests.
@@ -70,6 +71,23 @@ fn lower(pass: &mut Pass<'_>, routing: &Routing<'_>) -> bool {
     let end = routing.bound.after(since);
     pass.wake_at(end);
     pass.f.now < end && !(routing.weight == Weight::ZERO && agreed(pass.next.traffic.as_ref()))
+}
+
+/// An orphan is not taken in before the Rollout is known to stay: its watch may be late, and what belongs to an owner that is
+/// gone is collected as garbage. Where no status is written with the version that was seen, a request that changes nothing
+/// asks the API server itself.
+pub(super) fn proof(pass: &Pass<'_>) -> Option<Effect> {
+    let (f, o) = (pass.f, pass.f.observed);
+    let metas = (f.sets.values().map(|s| (ResourceType::REPLICA_SET, &s.meta)))
+        .chain(o.services.iter().map(|s| (ResourceType::SERVICE, &s.meta)))
+        .chain(o.traefik_services.iter().map(|t| (ResourceType::TRAEFIK_SERVICE, &t.meta)))
+        .chain(o.ingress_routes.iter().map(|r| (ResourceType::INGRESS_ROUTE, &r.meta)))
+        .chain(o.servers_transports.iter().map(|t| (ResourceType::SERVERS_TRANSPORT, &t.meta)));
+    let orphans = metas.filter(|(_, meta)| meta.owner.is_none() && f.whose.owns(meta));
+    let orphans: Vec<ObjectRef> =
+        orphans.map(|(kind, meta)| ObjectRef::new(kind, &meta.namespace, &meta.name)).collect();
+    let adopts = !orphans.is_empty() && pass.effects.iter().any(|effect| orphans.contains(&effect.target()));
+    adopts.then(|| edits::unchanged(&f.rollout.meta))
 }
 
 /// What a former Rollout of this name left behind (`--cascade=orphan`) belongs to this one. Its routes are applied again as

@@ -328,6 +328,12 @@ pub(super) fn adopt(resource: ResourceType, meta: &Meta, whose: &Ownership) -> E
     edit(resource, meta, vec![same, owner], Why::NewRevision)
 }
 
+/// Changes nothing, and is refused when the Rollout is no longer as it was seen.
+pub(super) fn unchanged(rollout: &Meta) -> Effect {
+    let same = test(&["metadata", "resourceVersion"], json!(rollout.resource_version));
+    edit(ResourceType::ROLLOUT, rollout, vec![same], Why::NewRevision)
+}
+
 /// Lets a pod go as a disruption budget allows.
 pub(super) fn evict(namespace: &str, pod: &PodEvidence) -> Effect {
     let target = ObjectRef::new(ResourceType::POD, namespace, &pod.name);

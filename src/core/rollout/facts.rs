@@ -9,6 +9,7 @@ use crate::core::question::{ApiRefusal, Told};
 use crate::core::row::{Endpoint, EndpointSliceRow, ReplicaSetRow, RolloutRow, ServiceRow};
 use crate::core::traffic::Ownership;
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -193,5 +194,5 @@ pub(super) fn pods(count: i64) -> u32 {
 
 /// The status as it is stored. What cannot be read is as if it were not there: a status is never worth more than a rollout.
 pub(super) fn read_status(status: &Value) -> RolloutStatus {
-    serde_json::from_value(status.clone()).unwrap_or_default()
+    RolloutStatus::deserialize(status).unwrap_or_default()
 }

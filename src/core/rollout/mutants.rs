@@ -60,13 +60,17 @@ pub enum Mutant {
     RaisesTooFar,
     /// T6: stable gives the canary room.
     StableGivesWay,
+    /// Q1: a restart takes all old pods at once.
+    RestartsAllAtOnce,
+    /// V2: a Rollout that is gone leaves the Services of others as it steered them.
+    KeepsServices,
 }
 
 impl Mutant {
     /// What the panic of [`Mutant::BreaksOff`] says.
     pub const PANIC: &str = "broken on purpose";
     /// Every one.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::RaisesUncapped,
         Self::LowersLate,
         Self::ScalesDownWhatCarries,
@@ -94,5 +98,7 @@ impl Mutant {
         Self::NeverRests,
         Self::RaisesTooFar,
         Self::StableGivesWay,
+        Self::RestartsAllAtOnce,
+        Self::KeepsServices,
     ];
 }

@@ -116,7 +116,7 @@ fn shadowed_ingress<'a>(f: &Facts<'a>, name: &str, services: Services<'_>) -> Re
     };
     let o = f.observed;
     let labels = pod_labels(f);
-    let shadowed = ingress::shadowed(row, &o.services, &labels, &o.ingress_routes, &o.ingresses, &f.whose.uid)?;
+    let shadowed = ingress::shadowed(row, &o.services, &labels, &o.ingress_routes, &o.ingresses, &f.whose)?;
     let mut rows = Vec::new();
     for (field, service) in &both {
         match f.service(&service.name) {

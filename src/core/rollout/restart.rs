@@ -5,6 +5,7 @@
 //! ReplicaSet has one pod more until all are new. What is available is counted in the same answer that names the old pods:
 //! deciding again on it names the same ones, and no pod more is lost.
 
+use super::Mutant;
 use super::edits;
 use super::pass::Pass;
 use super::pods::{Pods, is_available};
@@ -143,10 +144,11 @@ impl<'a> Pass<'a> {
         old.sort_by_key(|pod| (self.is_up(pod), pod.created, pod.name.clone()));
         let mut evictions = Vec::new();
         for pod in old {
-            // One that is not available is not missed.
-            if self.is_up(pod) {
-                if may_go == 0 {
-                    break;
+            // One that is not ready is not missed; one that just got it may be reached already, and is not counted.
+            let missed = pod.ready_since.is_some();
+            if missed && !f.breaks(Mutant::RestartsAllAtOnce) {
+                if may_go == 0 || !self.is_up(pod) {
+                    continue;
                 }
                 may_go -= 1;
             }

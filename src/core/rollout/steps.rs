@@ -57,9 +57,8 @@ pub(super) fn advance(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Rou
                 }
                 return;
             }
-            let all_live = routing.is_none()
+            let all_live = routing.is_none_or(|routing| is_live(pass, routing, Weight::FULL, &hash))
                 || all == 0
-                || is_live(pass, Weight::FULL, &hash)
                 || f.breaks(Mutant::CompletesUnseen);
             if all_live && enough(canary.threshold, f.available(&hash), all) {
                 pass.next.stable_proven = Some(all > 0);
@@ -113,7 +112,9 @@ fn step_is_done(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'
         Step::SetWeight(weight) => {
             let reached = match routing {
                 None => is_split(pass, canary, *weight),
-                Some(routing) => f.spec.replicas == 0 || stable_is_gone(pass, routing) || is_live(pass, *weight, &hash),
+                Some(routing) => {
+                    f.spec.replicas == 0 || stable_is_gone(pass, routing) || is_live(pass, routing, *weight, &hash)
+                }
             };
             scaled && reached
         }
@@ -128,7 +129,7 @@ fn step_is_done(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'
             let mut since = started;
             if let Some(routing) = routing.filter(|_| weight > Weight::ZERO && f.spec.replicas > 0) {
                 // What was live may be an old record: a process that died before it noted the loss comes back to it.
-                let live = stable_is_gone(pass, routing) || is_live(pass, weight, &hash);
+                let live = stable_is_gone(pass, routing) || is_live(pass, routing, weight, &hash);
                 if is_lost(pass, wish(pass, canary), routing) || !live {
                     return false;
                 }
@@ -152,10 +153,11 @@ fn step_is_done(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'
     }
 }
 
-/// The canary was seen to have this share, with the pods of this revision.
-pub(super) fn is_live(pass: &Pass<'_>, weight: Weight, hash: &str) -> bool {
+/// The canary was seen to have this share, with the pods of this revision, and nobody took it from the object since.
+fn is_live(pass: &Pass<'_>, routing: &Routing<'_>, weight: Weight, hash: &str) -> bool {
     let traffic = pass.next.traffic.as_ref();
     agreed(traffic)
+        && routing.weight == weight
         && live_of(traffic).is_some_and(|l| {
             l.canary == Some(weight.percent()) && (weight == Weight::ZERO || l.canary_hash.as_deref() == Some(hash))
         })

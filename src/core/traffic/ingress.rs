@@ -3,6 +3,7 @@
 //! What cannot be said in an IngressRoute with the same meaning is refused by name: a shadow that means something else than
 //! the Ingress would move users without a rollout.
 
+use super::Ownership;
 use super::layers::BaseRoute;
 use super::port_value;
 use super::root::Child;
@@ -53,7 +54,7 @@ pub fn shadowed(
     pod_labels: &BTreeMap<String, String>,
     ingress_routes: &[Arc<IngressRouteRow>],
     ingresses: &[Arc<IngressRow>],
-    ours: &str,
+    whose: &Ownership,
 ) -> Result<Shadowed, Vec<Refusal>> {
     let mut refusals = Vec::new();
     let at = |field: &str| format!("Ingress {}: {field}", row.meta.name);
@@ -135,7 +136,7 @@ pub fn shadowed(
     if !refusals.is_empty() {
         return Err(refusals);
     }
-    let all = siblings::of_hosts(&hosts, ingress_routes, ingresses, ours);
+    let all = siblings::of_hosts(&hosts, ingress_routes, ingresses, whose);
     let set = row.meta.annotations.get(&format!("{PREFIX}router.priority")).and_then(|p| p.parse::<i64>().ok());
     let routes = base.into_iter().map(|path| {
         let rule = path_rule(path, true);
@@ -251,7 +252,8 @@ mod tests {
         let meta = Meta { name: "mynginx".into(), namespace: "default".into(), ..Meta::default() };
         let ports = vec![ServicePort { port: 80, ..ServicePort::default() }];
         let service = ServiceRow { meta, selector: labels.clone(), ports, kind: "ClusterIP".into() };
-        shadowed(row, &[Arc::new(service)], &labels, &[], &[Arc::new(row.clone())], "u")
+        let whose = Ownership { namespace: "default".into(), rollout: "mynginx".into(), uid: "u".into() };
+        shadowed(row, &[Arc::new(service)], &labels, &[], &[Arc::new(row.clone())], &whose)
     }
 
     #[test]

@@ -64,9 +64,7 @@ pub fn base_routes(
     ingresses: &[Arc<crate::core::row::IngressRow>],
 ) -> Vec<BaseRoute> {
     let mut bases = Vec::new();
-    let theirs = rows
-        .iter()
-        .filter(|r| r.meta.namespace == whose.namespace && r.meta.owner.as_ref().is_none_or(|o| o.uid != whose.uid));
+    let theirs = rows.iter().filter(|r| r.meta.namespace == whose.namespace && !whose.owns(&r.meta));
     for row in theirs.filter(|r| r.spec["parentRefs"].as_array().is_none_or(Vec::is_empty)) {
         for (index, route) in row.routes.iter().enumerate() {
             let leads_here = matches!(route.services.as_slice(), [(kind, namespace, name)]
@@ -76,7 +74,7 @@ pub fn base_routes(
             }
             let written = &row.spec["routes"][index];
             let hosts = hosts_of(&route.rule);
-            let others: Vec<Sibling> = siblings::of_hosts(&hosts, rows, ingresses, &whose.uid);
+            let others: Vec<Sibling> = siblings::of_hosts(&hosts, rows, ingresses, whose);
             let priority = route.effective_priority();
             bases.push(BaseRoute {
                 leave_out: siblings::to_leave_out(&others, &route.rule, priority - 1, priority - 1)

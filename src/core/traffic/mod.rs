@@ -18,6 +18,11 @@ pub mod transport;
 use crate::core::row::Meta;
 use serde_json::{Value, json};
 
+/// A Rollout made it, whoever owns it now.
+fn is_made(meta: &Meta) -> bool {
+    meta.labels.get("app.kubernetes.io/managed-by").is_some_and(|by| by == "tidegate")
+}
+
 /// What every object of ours carries: whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ownership {
@@ -34,8 +39,8 @@ impl Ownership {
         match &meta.owner {
             Some(owner) => owner.uid == self.uid,
             None => {
-                let made = meta.labels.get("app.kubernetes.io/managed-by").is_some_and(|by| by == "tidegate");
-                made && meta.labels.get(crate::core::rollout::LABEL_ROLLOUT) == Some(&self.rollout)
+                let of = meta.labels.get(crate::core::rollout::LABEL_ROLLOUT);
+                is_made(meta) && meta.namespace == self.namespace && of == Some(&self.rollout)
             }
         }
     }

@@ -107,6 +107,10 @@ impl Root {
         let wanted = self.spec(canary);
         match row {
             Some(row) if !is_ours(row, whose) => self.adopted(row, canary, whose, why),
+            // It was left behind: the share goes at once, and who owns it is settled later.
+            Some(row) if why == Why::LowerWeight && row.meta.owner.is_none() => {
+                Ok((self.weight_in(row) > canary).then(|| self.reweighed(row, canary, whose)))
+            }
             Some(row)
                 if covers(&row.spec, &wanted)
                     && row.meta.owner.is_some()
@@ -136,9 +140,14 @@ impl Root {
         if !is_ours(row, whose) {
             return self.adopted(row, Weight::ZERO, whose, Why::LowerWeight).ok().flatten();
         }
+        Some(self.reweighed(row, Weight::ZERO, whose))
+    }
+
+    /// Other shares, and the same owner as before.
+    fn reweighed(&self, row: &TraefikServiceRow, canary: Weight, whose: &Ownership) -> Effect {
         let at = ["spec", "weighted", "services"];
         let seen = row.spec["weighted"]["services"].clone();
-        let wanted = self.spec(Weight::ZERO)["weighted"]["services"].clone();
+        let wanted = self.spec(canary)["weighted"]["services"].clone();
         let target = ObjectRef::new(ResourceType::TRAEFIK_SERVICE, &whose.namespace, &self.name);
         let operation = |value: Value, replaces: bool| {
             let path = PointerBuf::from_tokens(at);
@@ -149,7 +158,7 @@ impl Root {
             }
         };
         let patch = Patch(vec![operation(seen, false), operation(wanted, true)]);
-        Some(Effect { verb: Verb::Edit { target, patch }, why: Why::LowerWeight })
+        Effect { verb: Verb::Edit { target, patch }, why: Why::LowerWeight }
     }
 
     /// Two numbers are changed and nothing else.

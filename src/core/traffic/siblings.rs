@@ -8,6 +8,7 @@
 
 use super::ingress::path_rule;
 use super::rule::{first_group, may_match};
+use super::{Ownership, is_made};
 use crate::core::row::{IngressRouteRow, IngressRow};
 use std::sync::Arc;
 
@@ -20,17 +21,18 @@ pub struct Sibling {
     pub highest: i64,
 }
 
-/// All routes of the cluster that may match requests for one of `hosts`, but those of `ours` (the uid of our Rollout as owner)
-/// and `except` (namespace and name of the object whose routes are covered).
+/// All routes of the cluster that may match requests for one of `hosts`, but those that our Rollout made, or a former one of its
+/// name left behind.
 pub fn of_hosts(
     hosts: &[String],
     ingress_routes: &[Arc<IngressRouteRow>],
     ingresses: &[Arc<IngressRow>],
-    ours: &str,
+    whose: &Ownership,
 ) -> Vec<Sibling> {
     let mut siblings = Vec::new();
-    for row in ingress_routes.iter().filter(|r| r.meta.owner.as_ref().is_none_or(|o| o.uid != ours)) {
-        let layer = row.meta.owner.as_ref().is_some_and(|owner| owner.kind == "Rollout");
+    for row in ingress_routes.iter().filter(|r| !whose.owns(&r.meta)) {
+        let orphan = row.meta.owner.is_none() && is_made(&row.meta);
+        let layer = orphan || row.meta.owner.as_ref().is_some_and(|owner| owner.kind == "Rollout");
         for route in &row.routes {
             let stands_for = if layer { first_group(&route.rule) } else { None };
             let rule = stands_for.unwrap_or(&route.rule);
@@ -70,6 +72,11 @@ pub fn to_leave_out(siblings: &[Sibling], covered: &str, lowest: i64, highest: i
 mod tests {
     use super::*;
     use crate::core::row::{Meta, Owner, Route};
+    use serde_json::json;
+
+    fn whose() -> Ownership {
+        Ownership { namespace: "shop".into(), rollout: "web".into(), uid: "u".into() }
+    }
 
     fn routes(rules: &[(&str, i64)]) -> Vec<Arc<IngressRouteRow>> {
         let routes = rules.iter().map(|(rule, priority)| Route {
@@ -87,14 +94,14 @@ mod tests {
     #[test]
     fn routes_of_other_hosts_are_no_siblings_and_routes_without_host_are() {
         let rows = routes(&[("Host(`a.b`) && PathPrefix(`/x`)", 0), ("Host(`c.d`)", 0), ("PathPrefix(`/`)", 0)]);
-        let found = of_hosts(&["a.b".into()], &rows, &[], "u");
+        let found = of_hosts(&["a.b".into()], &rows, &[], &whose());
         assert_eq!(found.iter().map(|s| s.lowest).collect::<Vec<_>>(), [31, 15]);
     }
 
     #[test]
     fn the_shield_of_a_rollout_of_another_host_is_no_sibling() {
         let rows = routes(&[("(Host(`c.d`) && PathPrefix(`/`)) && (Method(`GET`) || Method(`HEAD`))", 12)]);
-        assert_eq!(of_hosts(&["a.b".into()], &rows, &[], "u"), []);
+        assert_eq!(of_hosts(&["a.b".into()], &rows, &[], &whose()), []);
     }
 
     #[test]
@@ -102,9 +109,23 @@ mod tests {
         let mut rows = routes(&[("(Host(`a.b`) && PathPrefix(`/x`)) && !(Host(`a.b`) && PathPrefix(`/y`))", 12)]);
         Arc::get_mut(&mut rows[0]).expect("one holder").meta.owner =
             Some(Owner { kind: "Rollout".into(), name: "other".into(), uid: "v".into() });
-        let found = of_hosts(&["a.b".into()], &rows, &[], "u");
+        let found = of_hosts(&["a.b".into()], &rows, &[], &whose());
         let rules: Vec<_> = found.iter().map(|s| s.rule.as_str()).collect();
         assert_eq!(rules, ["Host(`a.b`) && PathPrefix(`/x`)"]);
+    }
+
+    /// With each pass they were twice as long.
+    #[test]
+    fn what_a_former_rollout_left_behind_is_ours_and_no_sibling() {
+        let mut rows = routes(&[("(Host(`a.b`) && PathPrefix(`/`)) && (Method(`GET`))", 12)]);
+        let object = json!({"metadata": whose().metadata("web-net")});
+        let mut meta = Meta::read(&object).expect("whole");
+        meta.owner = None;
+        Arc::get_mut(&mut rows[0]).expect("one holder").meta = meta;
+        assert_eq!(of_hosts(&["a.b".into()], &rows, &[], &whose()), []);
+        let other = Ownership { rollout: "other".into(), ..whose() };
+        let found = of_hosts(&["a.b".into()], &rows, &[], &other);
+        assert_eq!(found.iter().map(|s| s.rule.as_str()).collect::<Vec<_>>(), ["Host(`a.b`) && PathPrefix(`/`)"]);
     }
 
     #[test]

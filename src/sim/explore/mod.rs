@@ -1,10 +1,12 @@
-//! The explorer: schedules drawn by chance from a seed, by the hundred thousand.
+//! The explorer: all schedules within bounds, and beyond them schedules drawn by chance from a seed, by the hundred thousand.
 //!
 //! A schedule is a world (strategy, steps, sizes, delays), a script of what people and programs do at which moment, and at
 //! least one fault: a process killed before or after a write, an answer lost, a conflict, a delay, watches that are late, broken
 //! or repeat themselves, a standby whose caches are behind, another writer. Each is run to rest and judged by the oracles at
 //! every step, and by what must hold at rest. Everything follows from one number, so a finding is replayed by its seed.
 
+mod action;
+mod bounds;
 mod random;
 mod report;
 mod rest;
@@ -12,8 +14,8 @@ mod schedule;
 mod script;
 mod world;
 
-pub use report::{Budget, Finding, Findings, Judged, Report, Verdict, explore, hunt, replay};
-pub use schedule::{Openings, Outcome, Schedule};
+pub use report::{Budget, Finding, Findings, Judged, Report, Verdict, exhaust, explore, hunt, replay};
+pub use schedule::{Name, Openings, Outcome, Schedule};
 pub use world::World;
 
 #[cfg(test)]

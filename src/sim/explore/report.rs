@@ -1,17 +1,20 @@
 //! Many schedules on several threads, and what came of them.
 
-use super::schedule::{Openings, Outcome, Schedule};
+use super::bounds;
+use super::schedule::{Name, Openings, Outcome, Schedule};
 use crate::core::rollout::Mutant;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Findings that are kept; more say nothing new.
 const KEPT: usize = 20;
 /// Seeds that a thread takes at once; those of one world.
 const BATCH: u64 = 64;
+/// Cases that a thread takes at once: few, as those of one story take as long.
+const BATCH_OF_CASES: usize = 32;
 /// From one schedule in which a broken rule is hunted to the next.
 const STRIDE: usize = 16;
 
@@ -27,7 +30,8 @@ pub struct Budget {
 /// A broken oracle with how to see it again.
 #[derive(Debug, Clone, Serialize)]
 pub struct Finding {
-    pub seed: u64,
+    /// What shows it again, as options of the explorer.
+    pub again: String,
     pub broken: Vec<String>,
     /// The shortest script that still breaks the same oracle.
     pub schedule: String,
@@ -42,7 +46,6 @@ pub struct Findings {
 /// What was explored.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
-    pub first_seed: u64,
     pub run: u64,
     /// With another order of events than every other one, and with a fault that was met.
     pub distinct: u64,
@@ -59,71 +62,107 @@ pub struct Judged {
     pub broken: u64,
 }
 
-#[derive(Debug, Default)]
+/// What all threads count together.
+#[derive(Debug)]
 struct Sum {
+    start: Instant,
+    counts: Mutex<Counts>,
+}
+
+impl Default for Sum {
+    fn default() -> Self {
+        Self { start: Instant::now(), counts: Mutex::default() }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counts {
     report: Report,
     orders: HashSet<u64>,
 }
 
-/// Runs schedules until one of the budgets is used up.
+/// Runs schedules of seeds until one of the budgets is used up.
 pub fn explore(budget: Budget) -> Report {
-    let (start, next, sum) = (Instant::now(), AtomicU64::new(budget.first_seed), Mutex::new(Sum::default()));
+    let (next, sum) = (AtomicU64::new(budget.first_seed), Sum::default());
     let end = budget.first_seed.saturating_add(budget.schedules);
-    std::thread::scope(|scope| {
-        for _ in 0..budget.threads {
-            scope.spawn(|| {
-                let mut openings = Openings::default();
-                while start.elapsed() < budget.time {
-                    let first = next.fetch_add(BATCH, Ordering::Relaxed);
-                    if first >= end {
-                        return;
-                    }
-                    for seed in first..end.min(first + BATCH) {
-                        if start.elapsed() >= budget.time {
-                            return;
-                        }
-                        one(seed, &mut openings, &sum);
-                    }
-                }
-            });
+    sum.on_threads(budget.threads, |sum, openings| {
+        while sum.start.elapsed() < budget.time {
+            let first = next.fetch_add(BATCH, Ordering::Relaxed);
+            if first >= end {
+                return;
+            }
+            for seed in (first..end.min(first + BATCH)).take_while(|_| sum.start.elapsed() < budget.time) {
+                let schedule = Schedule::draw(seed, openings);
+                sum.add(schedule, openings);
+            }
         }
-    });
-    let mut sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
-    sum.report.first_seed = budget.first_seed;
-    sum.report.distinct = u64::try_from(sum.orders.len()).unwrap_or(u64::MAX);
-    sum.report.seconds = start.elapsed().as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-    let run = sum.report.run as f64;
-    sum.report.per_second = run / sum.report.seconds.max(0.001);
-    sum.report.findings.kept.sort_by_key(|finding| finding.seed);
-    sum.report
+    })
 }
 
-fn one(seed: u64, openings: &mut Openings, sum: &Mutex<Sum>) {
-    let schedule = Schedule::draw(seed, openings);
-    let outcome = schedule.run(openings, None, false);
-    let is_kept = note(&outcome, &mut sum.lock().unwrap_or_else(PoisonError::into_inner));
-    if is_kept {
-        let finding = shrink(schedule, &outcome, openings);
-        sum.lock().unwrap_or_else(PoisonError::into_inner).report.findings.kept.push(finding);
+/// Runs every schedule within bounds, whatever time it takes.
+pub fn exhaust(threads: usize) -> Report {
+    let (cases, next) = (bounds::cases(), AtomicUsize::new(0));
+    Sum::default().on_threads(threads, |sum, openings| {
+        while let Some(first) = Some(next.fetch_add(BATCH_OF_CASES, Ordering::Relaxed)).filter(|f| *f < cases.len()) {
+            for case in &cases[first..cases.len().min(first + BATCH_OF_CASES)] {
+                sum.add(case.clone(), openings);
+            }
+        }
+    })
+}
+
+impl Sum {
+    fn on_threads(self, threads: usize, work: impl Fn(&Self, &mut Openings) + Sync) -> Report {
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| work(&self, &mut Openings::default()));
+            }
+        });
+        let seconds = self.start.elapsed().as_secs_f64();
+        let counts = self.counts.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut report = counts.report;
+        report.distinct = u64::try_from(counts.orders.len()).unwrap_or(u64::MAX);
+        report.seconds = seconds;
+        #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+        let run = report.run as f64;
+        report.per_second = run / seconds.max(0.001);
+        report.findings.kept.sort_by(|one, other| one.again.cmp(&other.again));
+        report
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a schedule and counts what came of it.
+    fn add(&self, schedule: Schedule, openings: &mut Openings) {
+        let outcome = schedule.run(openings, None, false);
+        let is_kept = self.counts().note(&outcome);
+        if is_kept {
+            let finding = shrink(schedule, &outcome, openings);
+            self.counts().report.findings.kept.push(finding);
+        }
     }
 }
 
-/// Counts an outcome. Returns whether its schedule is to be shown.
-fn note(outcome: &Outcome, sum: &mut Sum) -> bool {
-    sum.report.run += 1;
-    if outcome.disturbed {
-        sum.orders.insert(outcome.order);
+impl Counts {
+    /// Returns whether the schedule is to be shown.
+    fn note(&mut self, outcome: &Outcome) -> bool {
+        let report = &mut self.report;
+        report.run += 1;
+        if outcome.disturbed {
+            self.orders.insert(outcome.order);
+        }
+        for (id, checks) in &outcome.checks {
+            report.oracles.entry((*id).to_owned()).or_default().checks += checks;
+        }
+        let ids = ids_of(outcome);
+        for id in &ids {
+            report.oracles.entry((*id).to_owned()).or_default().broken += 1;
+        }
+        report.findings.total += u64::from(!ids.is_empty());
+        !ids.is_empty() && report.findings.kept.len() < KEPT
     }
-    for (id, checks) in &outcome.checks {
-        sum.report.oracles.entry((*id).to_owned()).or_default().checks += checks;
-    }
-    let ids = ids_of(outcome);
-    for id in &ids {
-        sum.report.oracles.entry((*id).to_owned()).or_default().broken += 1;
-    }
-    sum.report.findings.total += u64::from(!ids.is_empty());
-    !ids.is_empty() && sum.report.findings.kept.len() < KEPT
 }
 
 fn ids_of(outcome: &Outcome) -> BTreeSet<&'static str> {
@@ -147,7 +186,7 @@ fn shrink(schedule: Schedule, outcome: &Outcome, openings: &mut Openings) -> Fin
         }
     }
     let broken = outcome.broken.iter().map(|(id, what)| format!("{id}: {what}")).collect();
-    Finding { seed: schedule.seed, broken, schedule: schedule.to_string() }
+    Finding { again: schedule.name.to_string(), broken, schedule: schedule.to_string() }
 }
 
 /// Whether the oracles notice a broken rule.
@@ -204,11 +243,14 @@ fn hunted(mutant: Mutant, first_seed: u64, most: u64) -> Verdict {
     Verdict { mutant: format!("{mutant:?}"), caught: None, schedules: most }
 }
 
-/// One seed again, with everything that was written, and whether it breaks an oracle.
-pub fn replay(seed: u64) -> (String, bool) {
+/// One schedule again, with everything that was written, and whether it breaks an oracle; `None` when there is no such case.
+pub fn replay(name: &Name) -> Option<(String, bool)> {
     let mut openings = Openings::default();
-    let schedule = Schedule::draw(seed, &mut openings);
+    let schedule = match name {
+        Name::Seed(seed) => Schedule::draw(*seed, &mut openings),
+        Name::Case(_) => bounds::cases().into_iter().find(|case| case.name == *name)?,
+    };
     let outcome = schedule.run(&mut openings, None, true);
     let broken: Vec<String> = outcome.broken.iter().map(|(id, what)| format!("BROKEN {id}: {what}")).collect();
-    (format!("{schedule}\n{}\n{}\n", outcome.trace.join("\n"), broken.join("\n")), !broken.is_empty())
+    Some((format!("{schedule}\n{}\n{}\n", outcome.trace.join("\n"), broken.join("\n")), !broken.is_empty()))
 }

@@ -1,9 +1,9 @@
 //! One schedule: drawn from its seed, run to rest, judged.
 
 use super::super::api::{Shared, State};
-use super::super::oracle::Oracle;
 use super::super::run::{Act, Restart, Run};
 use super::super::shop::End;
+use super::action::Action;
 use super::random::Random;
 use super::rest;
 use super::script::{self, Line, WATCHED};
@@ -26,16 +26,28 @@ const OF_FAULTS: u64 = 3;
 /// Whatever happens is over by then.
 const REST: SignedDuration = SignedDuration::from_hours(3);
 
-/// All that is drawn.
+/// How a schedule is asked for again.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Name {
+    Seed(u64),
+    /// One of those within bounds.
+    Case(String),
+}
+
+/// All that happens.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    pub seed: u64,
+    pub name: Name,
+    /// Those with the same number have the same world.
+    pub(super) world_number: u64,
     pub(super) world: World,
     pub(super) lines: Vec<Line>,
+    /// What happens when so many events have happened.
+    pub(super) after: Option<(usize, Action)>,
     /// How late watches are.
     lags: Vec<(&'static str, i64)>,
     /// The fault plan of each process in turn.
-    plans: Vec<Vec<Fault>>,
+    pub(super) plans: Vec<Vec<Fault>>,
     /// From nothing, not from where the first revision is served.
     from_nothing: bool,
 }
@@ -68,13 +80,14 @@ struct Calm {
     world: u64,
     from_nothing: bool,
     lines: Vec<Line>,
+    after: Option<(usize, Action)>,
     end: End,
 }
 
 impl Openings {
-    fn world(&mut self, number: u64) -> (&World, &State) {
+    fn of(&mut self, number: u64, world: impl FnOnce() -> World) -> (&World, &State) {
         if self.of.as_ref().is_none_or(|(of, ..)| *of != number) {
-            let world = World::draw(&mut Random::new(OF_WORLDS, number));
+            let world = world();
             let state = world.open();
             self.of = Some((number, world, state));
         }
@@ -85,12 +98,13 @@ impl Openings {
 
 impl Schedule {
     pub fn draw(seed: u64, openings: &mut Openings) -> Self {
-        let (world, _) = openings.world(seed / SAME_WORLD);
+        let world_number = seed / SAME_WORLD;
+        let (world, _) = openings.of(world_number, || World::draw(&mut Random::new(OF_WORLDS, world_number)));
         let mut wishes = Random::new(OF_WISHES, seed / SAME_WISHES);
         let mut lines = script::wishes(&mut wishes, world);
         let from_nothing = wishes.chance(8);
         let mut random = Random::new(OF_FAULTS, seed);
-        script::trouble(&mut random, &mut lines);
+        script::trouble(&mut random, world, &mut lines);
         let mut lags = Vec::new();
         if random.chance(35) {
             for kind in WATCHED {
@@ -103,7 +117,14 @@ impl Schedule {
         let plans: Vec<Vec<Fault>> = plans.collect();
         let undisturbed = lags.is_empty() && plans.is_empty() && !lines.iter().any(|(_, action)| action.is_a_fault());
         let plans = if undisturbed { vec![vec![fault(&mut random)]] } else { plans };
-        Self { seed, world: world.clone(), lines, lags, plans, from_nothing }
+        let (name, world) = (Name::Seed(seed), world.clone());
+        Self { name, world_number, world, lines, after: None, lags, plans, from_nothing }
+    }
+
+    /// One that is written down, where the first revision is served.
+    pub(super) fn within_bounds(name: String, world_number: u64, world: World, lines: Vec<Line>) -> Self {
+        let name = Name::Case(name);
+        Self { name, world_number, world, lines, after: None, lags: vec![], plans: vec![], from_nothing: false }
     }
 
     /// The same with only some of its lines.
@@ -114,19 +135,23 @@ impl Schedule {
     /// The same with nothing but what people wish.
     fn undisturbed(&self) -> Self {
         let lines = self.lines.iter().filter(|(_, action)| !action.is_a_fault()).cloned().collect();
-        Self { lines, lags: Vec::new(), plans: Vec::new(), ..self.clone() }
+        let after = self.after.clone().filter(|(_, action)| !action.is_a_fault());
+        Self { lines, after, lags: Vec::new(), plans: Vec::new(), ..self.clone() }
     }
 
     /// The end of the same without faults.
     fn calm<'o>(&self, openings: &'o mut Openings) -> &'o End {
         let calm = self.undisturbed();
-        let world = self.seed / SAME_WORLD;
         let known = openings.calm.take().filter(|known| {
-            known.world == world && known.from_nothing == calm.from_nothing && known.lines == calm.lines
+            known.world == calm.world_number
+                && known.from_nothing == calm.from_nothing
+                && known.lines == calm.lines
+                && known.after == calm.after
         });
         let known = known.unwrap_or_else(|| {
             let end = End::of(&calm.play(openings, None, false).shared.state());
-            Calm { world, from_nothing: calm.from_nothing, lines: calm.lines, end }
+            let Self { world_number: world, from_nothing, lines, after, .. } = calm;
+            Calm { world, from_nothing, lines, after, end }
         });
         &openings.calm.insert(known).end
     }
@@ -134,7 +159,11 @@ impl Schedule {
     /// The end is settled by what was wished last, whatever happened when.
     fn has_one_end(&self) -> bool {
         // Which revision is the first depends on when the first process looks.
-        !self.from_nothing && !self.lines.iter().any(|(_, action)| action.is_about_a_moment())
+        !self.from_nothing && !self.actions().any(Action::is_about_a_moment)
+    }
+
+    fn actions(&self) -> impl Iterator<Item = &Action> {
+        self.lines.iter().map(|(_, action)| action).chain(self.after.iter().map(|(_, action)| action))
     }
 
     /// `mutant`: the rule that the process breaks.
@@ -142,7 +171,7 @@ impl Schedule {
         let mut run = self.play(openings, mutant, traced);
         let mut outcome = Outcome {
             order: run.order.digest(),
-            disturbed: !self.lags.is_empty() || run.faults_met() > 0 || self.lines.iter().any(|(_, a)| a.is_a_fault()),
+            disturbed: !self.lags.is_empty() || run.faults_met() > 0 || self.actions().any(Action::is_a_fault),
             checks: BTreeMap::new(),
             broken: Vec::new(),
             trace: Vec::new(),
@@ -160,12 +189,12 @@ impl Schedule {
     }
 
     /// Runs it to rest.
-    fn play(&self, openings: &mut Openings, mutant: Option<Mutant>, traced: bool) -> Run {
+    pub(super) fn play(&self, openings: &mut Openings, mutant: Option<Mutant>, traced: bool) -> Run {
         let mut run = if self.from_nothing {
             self.world.run()
         } else {
-            let (_, state) = openings.world(self.seed / SAME_WORLD);
-            Run::from(Shared::of(state.clone()), Oracle::new())
+            let (_, state) = openings.of(self.world_number, || self.world.clone());
+            Run::from(Shared::of(state.clone()), self.world.oracle())
         };
         run = run.with_mutant(mutant);
         if traced {
@@ -181,6 +210,10 @@ impl Schedule {
             for (after, act) in action.acts(&self.world) {
                 run.then(SignedDuration::from_millis(at + after), act);
             }
+        }
+        if let Some((events, action)) = &self.after {
+            let acts = action.acts(&self.world).into_iter();
+            run.after(*events, acts.map(|(ms, act)| (SignedDuration::from_millis(ms), act)).collect());
         }
         let end = run.now() + REST;
         run.pass_until(end);
@@ -210,9 +243,19 @@ pub(super) fn look_again(run: &mut Run) {
     run.pass_until(end);
 }
 
+impl fmt::Display for Name {
+    /// As options of the explorer.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seed(seed) => write!(f, "--seed {seed}"),
+            Self::Case(name) => write!(f, "--case '{name}'"),
+        }
+    }
+}
+
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {}", self.seed)?;
+        writeln!(f, "{}", self.name)?;
         writeln!(f, "world {:?} {}", self.world.strategy, self.world.spec)?;
         if self.from_nothing {
             writeln!(f, "from nothing")?;
@@ -227,6 +270,9 @@ impl fmt::Display for Schedule {
         }
         for (at, action) in &self.lines {
             writeln!(f, "{at:>7} ms  {action:?}")?;
+        }
+        if let Some((events, action)) = &self.after {
+            writeln!(f, "after event {events}  {action:?}")?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::super::api::{Shared, State};
 use super::super::oracle::Oracle;
 use super::super::run::Run;
-use super::super::shop::{lay, name, put, template};
+use super::super::shop::{Entry, lay, name, put, template};
 use super::random::Random;
 use crate::core::object::ResourceType;
 use jiff::SignedDuration;
@@ -13,11 +13,15 @@ use serde_json::{Value, json};
 pub(super) const FIRST: &str = "web:1";
 /// Long enough for the first revision to be served and at rest.
 const OPENING: SignedDuration = SignedDuration::from_secs(120);
+/// A minute in which stable grows first, and what it takes to be seen.
+const BACK_WITHIN: SignedDuration = SignedDuration::from_secs(65);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Strategy {
     /// A canary by weights of a TraefikService.
     Routed,
+    /// The same behind a plain Ingress: Services and routes of both roles are ours.
+    Ingress,
     /// A canary by numbers of pods, with or without Services.
     Basic,
     /// By the active Service's selector.
@@ -29,11 +33,29 @@ pub(super) enum Strategy {
 impl Strategy {
     /// Users come through a TraefikService.
     pub(super) fn is_routed(self) -> bool {
-        matches!(self, Self::Routed | Self::RoutedBlueGreen)
+        matches!(self, Self::Routed | Self::Ingress | Self::RoutedBlueGreen)
     }
 
     pub(super) fn is_canary(self) -> bool {
-        matches!(self, Self::Routed | Self::Basic)
+        matches!(self, Self::Routed | Self::Ingress | Self::Basic)
+    }
+
+    /// Every Service that there is.
+    pub(super) fn services(self) -> &'static [&'static str] {
+        if self == Self::Ingress { &["web", "web-stable", "web-canary"] } else { &["web-stable", "web-canary"] }
+    }
+
+    /// Whether git has the Service too, and puts it back.
+    pub(super) fn is_in_git(self, service: &str) -> bool {
+        self != Self::Ingress || service == "web"
+    }
+
+    fn entry(self) -> Entry {
+        match self {
+            Self::Routed | Self::RoutedBlueGreen => Entry::Weighted,
+            Self::Ingress => Entry::Ingress,
+            Self::Basic | Self::BlueGreen => Entry::Stable,
+        }
     }
 }
 
@@ -52,6 +74,7 @@ impl World {
             Strategy::Routed,
             Strategy::Routed,
             Strategy::Routed,
+            Strategy::Ingress,
             Strategy::Basic,
             Strategy::BlueGreen,
             Strategy::RoutedBlueGreen,
@@ -61,6 +84,7 @@ impl World {
         let analysed = random.chance(if switches { 60 } else { 25 });
         let body = match strategy {
             Strategy::Routed => json!({"canary": routed(random, analysed)}),
+            Strategy::Ingress => json!({"canary": behind_ingress(random, analysed)}),
             Strategy::Basic => json!({"canary": basic(random, analysed)}),
             Strategy::BlueGreen => json!({"blueGreen": blue_green(random, analysed)}),
             Strategy::RoutedBlueGreen => json!({"blueGreen": routed_blue_green(random, analysed)}),
@@ -80,12 +104,24 @@ impl World {
         if random.chance(20) {
             spec["revisionHistoryLimit"] = json!(random.between(0, 2));
         }
+        if random.chance(25) {
+            spec["rollbackWindow"] = json!({"revisions": random.between(0, 2)});
+        }
         if random.chance(15) {
             spec["progressDeadlineAbort"] = json!(random.chance(50));
         }
         let start_up = SignedDuration::from_millis(*random.pick(&[200, 1000, 3000, 8000]));
         let instances = usize::try_from(random.between(1, 2)).unwrap_or(1);
         Self { strategy, spec, start_up, instances }
+    }
+
+    /// Two pods that are quick, and one instance of Traefik.
+    pub(super) fn small(strategy: Strategy, body: Value) -> Self {
+        let spec = json!({
+            "replicas": 2, "progressDeadlineSeconds": 20,
+            "selector": {"matchLabels": {"app": "web"}}, "template": template(FIRST), "strategy": body,
+        });
+        Self { strategy, spec, start_up: SignedDuration::from_secs(1), instances: 1 }
     }
 
     /// The world as the first revision is served and all is at rest.
@@ -104,7 +140,21 @@ impl World {
         let start = "2026-01-01T00:00:00Z".parse().expect("a valid time");
         let shared = Shared::new(self.instances, start);
         self.lay(&mut shared.state());
-        Run::from(shared, Oracle::new())
+        Run::from(shared, self.oracle())
+    }
+
+    pub(super) fn oracle(&self) -> Oracle {
+        let dynamic = self.spec["strategy"]["canary"]["dynamicStableScale"] == true;
+        let mut oracle = Oracle::new();
+        oracle.back_within = dynamic.then_some(BACK_WITHIN);
+        oracle
+    }
+
+    /// The Rollout as git has it, with this image.
+    pub(super) fn manifest(&self, image: &str) -> Value {
+        let mut spec = self.spec.clone();
+        spec["template"] = template(image);
+        json!({"apiVersion": "tidegate.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "web"}, "spec": spec})
     }
 
     fn lay(&self, state: &mut State) {
@@ -115,7 +165,7 @@ impl World {
         let target = name(ResourceType::ANALYSIS_TEMPLATE, "good");
         let object = json!({"spec": {"metrics": [metric]}});
         put(state, &target, "tidegate.dev/v1alpha1", "AnalysisTemplate", object);
-        lay(state, self.strategy.is_routed(), &self.spec);
+        lay(state, self.strategy.entry(), &self.spec);
     }
 }
 
@@ -128,11 +178,16 @@ fn routed(random: &mut Random, analysed: bool) -> Value {
         "stableService": "web-stable", "canaryService": "web-canary", "steps": steps(random, true, analysed),
         "trafficRouting": {"traefik": {"weightedTraefikServiceName": "web"}},
     });
-    if random.chance(40) {
+    if random.chance(15) {
+        canary["dynamicStableScale"] = json!(true);
+    } else if random.chance(40) {
         canary["scaleDownDelaySeconds"] = json!(*random.pick(&[0, 5, 60]));
     }
     if random.chance(40) {
         canary["abortScaleDownDelaySeconds"] = json!(*random.pick(&[0, 5, 60]));
+    }
+    if random.chance(30) {
+        canary["maxUnavailable"] = json!(random.between(0, 2));
     }
     if random.chance(20) {
         canary["minPodsPerReplicaSet"] = json!(random.between(1, 3));
@@ -143,6 +198,19 @@ fn routed(random: &mut Random, analysed: bool) -> Value {
     if analysed && random.chance(40) {
         canary["analysis"] = analysis();
     }
+    canary
+}
+
+/// Services are made where none are named.
+fn behind_ingress(random: &mut Random, analysed: bool) -> Value {
+    let mut canary = routed(random, analysed);
+    let mut traefik = json!({"ingress": {"name": "web"}});
+    if let Some(shield) = canary["trafficRouting"]["traefik"].get("shield") {
+        traefik["shield"] = shield.clone();
+    }
+    canary["trafficRouting"] = json!({"traefik": traefik});
+    canary["stableService"] = Value::Null;
+    canary["canaryService"] = Value::Null;
     canary
 }
 
@@ -168,6 +236,9 @@ fn blue_green(random: &mut Random, analysed: bool) -> Value {
         0 => strategy["autoPromotionEnabled"] = json!(false),
         1 => strategy["autoPromotionSeconds"] = json!(random.between(1, 30)),
         _ => {}
+    }
+    if random.chance(30) {
+        strategy["maxUnavailable"] = json!(random.between(0, 2));
     }
     if random.chance(30) {
         strategy["previewReplicaCount"] = json!(1);

@@ -1,6 +1,6 @@
 //! The end of a Rollout: by itself, with its pods left behind, in a namespace that ends, while nobody is there to see it.
 
-use super::super::shop::{NAMESPACE, name, replica_sets, rollout};
+use super::super::shop::{NAMESPACE, delete_rollout, name, replica_sets, rollout};
 use super::shop::{Shop, lines};
 use crate::core::object::{ObjectRef, ResourceType};
 use crate::sim::api::State;
@@ -24,30 +24,11 @@ fn finalizers(shop: &Shop) -> Value {
 }
 
 fn delete(state: &mut State) {
-    let now = state.now;
-    state.server.delete(&rollout(), None, now).expect("it is there");
+    delete_rollout(state, false);
 }
 
-/// What the API server and its garbage collector do for `--cascade=orphan`.
 fn delete_and_orphan(state: &mut State) {
-    let uid = state.server.get(&rollout()).expect("it is there")["metadata"]["uid"].clone();
-    let add = |o: &mut Value| match o["metadata"]["finalizers"].as_array_mut() {
-        Some(list) => list.push(json!("orphan")),
-        None => o["metadata"]["finalizers"] = json!(["orphan"]),
-    };
-    state.server.change(&rollout(), "api", add).expect("it is there");
-    delete(state);
-    let owned = state.server.iter().filter(|(_, o)| o["metadata"]["ownerReferences"][0]["uid"] == uid);
-    let owned: Vec<ObjectRef> = owned.map(|(target, _)| target.clone()).collect();
-    for target in owned {
-        let free = |o: &mut Value| _ = o["metadata"].as_object_mut().and_then(|m| m.remove("ownerReferences"));
-        state.server.change(&target, "garbage-collector", free).expect("it is there");
-    }
-    let done = |o: &mut Value| {
-        let list = o["metadata"]["finalizers"].as_array_mut().expect("a list");
-        list.retain(|f| f != "orphan");
-    };
-    state.server.change(&rollout(), "garbage-collector", done).expect("it is there");
+    delete_rollout(state, true);
 }
 
 fn images_of(shop: &Shop) -> Vec<String> {

@@ -3,7 +3,7 @@
 
 use super::super::api::State;
 use super::super::run::{Act, Restart};
-use super::super::shop::{name, replica_sets};
+use super::super::shop::{delete_rollout, name, replica_sets, rollout};
 use super::super::traefik::Answered;
 use super::shop::{PODS, Shop, default_steps, lines};
 use crate::core::object::ResourceType;
@@ -219,4 +219,20 @@ fn a_blue_green_whose_stable_is_gone_waits_for_nobody() {
     assert_eq!((shop.phase().as_str(), &shop.status()["pauseConditions"]), ("Progressing", &json!(null)));
     shop.play(120);
     assert_eq!(shop.phase(), "Healthy", "{}", shop.story());
+}
+
+/// The Rollout's watch was late: the process took the orphans in again, for an owner that was gone, and the garbage collector took
+/// the pods that were to go on to serve.
+#[test]
+fn orphans_are_not_taken_in_before_the_rollout_is_known_to_stay() {
+    for kind in ["Rollout", "Service"] {
+        let mut shop = Shop::with(default_steps(), vec![], &[(kind, 2_000)]);
+        shop.play(60);
+        shop.run.at(0, |state| delete_rollout(state, true));
+        shop.play(120);
+        let pods = BTreeMap::from([("web:1".to_owned(), PODS)]);
+        assert_eq!((shop.run.get(&rollout()), shop.end().pods), (None, pods), "{kind}: {}", shop.story());
+        let state = shop.run.shared.state();
+        assert!(matches!(state.traefiks[0].request("GET"), Answered::By(_)), "{kind}: {}", shop.story());
+    }
 }

@@ -3,7 +3,7 @@
 use super::super::api::Wrote;
 use super::super::oracle::Oracle;
 use super::super::run::Run;
-use super::super::shop::{End, lay, replica_sets, rollout, template, text};
+use super::super::shop::{End, Entry, lay, replica_sets, rollout, template, text};
 use crate::execute::faults::Fault;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -50,7 +50,8 @@ impl Shop {
             "template": template("web:1"),
             "strategy": strategy,
         });
-        lay(state, !strategy["canary"]["trafficRouting"].is_null(), &spec);
+        let weighted = !strategy["canary"]["trafficRouting"].is_null();
+        lay(state, if weighted { Entry::Weighted } else { Entry::Stable }, &spec);
         drop(guard);
         shop
     }

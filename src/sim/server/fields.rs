@@ -59,27 +59,40 @@ const SERVER_FIELDS: [&str; 7] =
 /// The fields that an applied object claims.
 pub(super) fn claimed(target: &ObjectRef, object: &Value) -> BTreeSet<Path> {
     let mut found = BTreeSet::new();
-    walk(target, object, &mut Vec::new(), &mut found);
+    walk(target, None, object, &mut Vec::new(), &mut found);
     found
 }
 
-fn walk(target: &ObjectRef, value: &Value, path: &mut Path, found: &mut BTreeSet<Path>) {
-    let words: Vec<&str> = path.iter().map(String::as_str).collect();
-    let identity = matches!(words.as_slice(), ["apiVersion" | "kind"] | ["metadata", "name"])
-        || matches!(words.as_slice(), ["metadata", field] if SERVER_FIELDS.contains(field));
-    if identity {
+/// Those of `claimed` whose values are others than in `old`.
+pub(super) fn changed(target: &ObjectRef, old: &Value, new: &Value) -> BTreeSet<Path> {
+    let mut found = BTreeSet::new();
+    walk(target, Some(old), new, &mut Vec::new(), &mut found);
+    found
+}
+
+/// `old`: what was there; where it is equal there is nothing to find.
+fn walk<'v>(
+    target: &ObjectRef,
+    old: Option<&Value>,
+    value: &'v Value,
+    path: &mut Vec<&'v str>,
+    found: &mut BTreeSet<Path>,
+) {
+    let identity = matches!(path.as_slice(), ["apiVersion" | "kind"] | ["metadata", "name"])
+        || matches!(path.as_slice(), ["metadata", field] if SERVER_FIELDS.contains(field));
+    if identity || old == Some(value) {
         return;
     }
     match value {
-        Value::Object(map) if !is_atomic(target, &words) && (path.is_empty() || !map.is_empty()) => {
+        Value::Object(map) if !is_atomic(target, path) && (path.is_empty() || !map.is_empty()) => {
             for (key, inner) in map {
-                path.push(key.clone());
-                walk(target, inner, path, found);
+                path.push(key);
+                walk(target, old.and_then(|old| old.get(key)), inner, path, found);
                 path.pop();
             }
         }
         _ => {
-            found.insert(path.clone());
+            found.insert(path.iter().map(|key| (*key).to_owned()).collect());
         }
     }
 }

@@ -1,0 +1,173 @@
+//! Everything within bounds: in a few small stories each fault at each write, each pair of ends of the process, and each wish and
+//! each disturbance after each event.
+//!
+//! Bounds: two pods, one instance of Traefik, two steps, watches that are never late; one thing at a time, but for the pairs.
+
+use super::super::run::Restart;
+use super::action::{Action, Which};
+use super::schedule::{Openings, Schedule};
+use super::script::Line;
+use super::world::{Strategy, World};
+use crate::execute::faults::{ANY, Action as FaultAction, Fault};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The second end of a pair comes at one of the first writes of the next process: the rest of its life is like the first one's.
+const SECOND_END: u32 = 8;
+/// Numbers of worlds that nobody draws.
+const FIRST_NUMBER: u64 = 1 << 60;
+
+/// A small world, and what people do in it.
+#[derive(Debug, Clone)]
+struct Story {
+    name: String,
+    world: World,
+    lines: Vec<Line>,
+}
+
+/// One thing more.
+#[derive(Debug, Clone)]
+enum Trouble {
+    /// By the process that is given first.
+    Faults(Vec<(FaultAction, u32)>),
+    After(usize, Action),
+}
+
+/// All stories, each with everything that may go wrong in it.
+pub(super) fn cases() -> Vec<Schedule> {
+    let mut all = Vec::new();
+    let mut openings = Openings::default();
+    for (number, story) in (FIRST_NUMBER..).zip(stories()) {
+        let plain = Schedule::within_bounds(story.name.clone(), number, story.world.clone(), story.lines.clone());
+        let calm = plain.play(&mut openings, None, false);
+        let events = calm.order.events;
+        let writes = u32::try_from(calm.shared.state().writes.len()).unwrap_or(u32::MAX);
+        let name = |trouble: &str| format!("{}: {trouble}", story.name);
+        let case = |trouble: Trouble| {
+            let mut case = plain.clone();
+            match trouble {
+                Trouble::Faults(faults) => {
+                    let words: Vec<String> = faults.iter().map(|(fault, nth)| format!("{fault:?} {nth}")).collect();
+                    case.name = super::Name::Case(name(&words.join(", then ")));
+                    case.plans = faults.into_iter().map(|(action, nth)| vec![fault(action, nth)]).collect();
+                }
+                Trouble::After(event, action) => {
+                    case.name = super::Name::Case(name(&format!("{action:?} after {event}")));
+                    case.after = Some((event, action));
+                }
+            }
+            case
+        };
+        all.extend(faults(writes).into_iter().map(Trouble::Faults).map(case));
+        let after = (0..events).flat_map(|event| actions(&story.world).into_iter().map(move |a| (event, a)));
+        all.extend(after.map(|(event, action)| Trouble::After(event, action)).map(case));
+    }
+    all
+}
+
+/// Each fault at each write, and each pair of ends.
+fn faults(writes: u32) -> Vec<Vec<(FaultAction, u32)>> {
+    const ENDS: [FaultAction; 2] = [FaultAction::KillBefore, FaultAction::KillAfter];
+    const OTHERS: [FaultAction; 5] = [
+        FaultAction::LoseAnswer,
+        FaultAction::Refuse,
+        FaultAction::Conflict,
+        FaultAction::Unavailable,
+        FaultAction::Delay(Duration::from_secs(2)),
+    ];
+    let mut all = Vec::new();
+    for nth in 1..=writes {
+        all.extend(OTHERS.iter().chain(&ENDS).map(|fault| vec![(*fault, nth)]));
+        for first in ENDS {
+            let second = (1..=SECOND_END).flat_map(|nth| ENDS.map(|end| (end, nth)));
+            all.extend(second.map(|second| vec![(first, nth), second]));
+        }
+    }
+    all
+}
+
+fn fault(action: FaultAction, nth: u32) -> Fault {
+    Fault { kind: "Rollout".to_owned(), namespace: None, why: ANY.to_owned(), nth, action }
+}
+
+/// What people may do at any moment, and what may happen.
+fn actions(world: &World) -> Vec<Action> {
+    let end = |after, behind| {
+        let (after, behind) = (SignedDuration::from_secs(after), SignedDuration::from_millis(behind));
+        Action::End(Restart { after, behind, lands: false })
+    };
+    let mut all = vec![
+        Action::Deploy("web:3".to_owned()),
+        Action::Deploy(super::world::FIRST.to_owned()),
+        Action::Scale(3),
+        Action::Command("promote", "step"),
+        Action::Command("promote", "full"),
+        Action::Command("abort", "by somebody"),
+        Action::Command("retry", "true"),
+        Action::Delete { orphans: false, again: None },
+        Action::Delete { orphans: true, again: None },
+        Action::Strike(Which::Newest, false),
+        Action::Strike(Which::Stable, false),
+        Action::DeleteSet(Which::Newest),
+        Action::DeleteSet(Which::Stable),
+        end(2, 0),
+        end(10, 1_000),
+        Action::Cut("Rollout", 3_000),
+        Action::Cut("ReplicaSet", 3_000),
+    ];
+    if world.strategy.is_routed() {
+        all.push(Action::DeleteRoot);
+    }
+    all.extend(world.strategy.services().iter().map(|service| Action::DeleteService(service, 500)));
+    all
+}
+
+fn stories() -> Vec<Story> {
+    let deploy = |image: &str| (0, Action::Deploy(image.to_owned()));
+    let abort = (4_500, Action::Command("abort", "by the story"));
+    let scripts = [
+        ("update", vec![deploy("web:2")]),
+        ("abort", vec![deploy("web:2"), abort]),
+        ("never ready", vec![deploy("web:bad")]),
+    ];
+    let worlds = worlds();
+    let pairs = worlds.iter().flat_map(|(name, world)| {
+        scripts.iter().map(move |(script, lines)| Story {
+            name: format!("{name}, {script}"),
+            world: world.clone(),
+            lines: lines.clone(),
+        })
+    });
+    pairs.collect()
+}
+
+fn worlds() -> Vec<(&'static str, World)> {
+    let steps = json!([{"setWeight": 50}, {"pause": {"duration": 3}}]);
+    let routed = |traefik: Value| {
+        json!({"canary": {"steps": steps, "scaleDownDelaySeconds": 5, "abortScaleDownDelaySeconds": 5,
+                          "trafficRouting": {"traefik": traefik}}})
+    };
+    let mut named = routed(json!({"weightedTraefikServiceName": "web"}));
+    named["canary"]["stableService"] = json!("web-stable");
+    named["canary"]["canaryService"] = json!("web-canary");
+    let mut dynamic = named.clone();
+    dynamic["canary"]["dynamicStableScale"] = json!(true);
+    if let Some(canary) = dynamic["canary"].as_object_mut() {
+        canary.remove("scaleDownDelaySeconds");
+    }
+    let basic = json!({"canary": {"steps": steps, "stableService": "web-stable", "canaryService": "web-canary",
+                                  "maxSurge": 1, "maxUnavailable": 0}});
+    let switch = json!({"blueGreen": {"activeService": "web-stable", "previewService": "web-canary",
+                                      "scaleDownDelaySeconds": 5, "autoPromotionSeconds": 3}});
+    let mut weighted = switch.clone();
+    weighted["blueGreen"]["trafficRouting"] = json!({"traefik": {"weightedTraefikServiceName": "web"}});
+    vec![
+        ("canary", World::small(Strategy::Routed, named)),
+        ("canary with a stable that shrinks", World::small(Strategy::Routed, dynamic)),
+        ("canary behind an Ingress", World::small(Strategy::Ingress, routed(json!({"ingress": {"name": "web"}})))),
+        ("canary by pods", World::small(Strategy::Basic, basic)),
+        ("blue/green", World::small(Strategy::BlueGreen, switch)),
+        ("blue/green by weights", World::small(Strategy::RoutedBlueGreen, weighted)),
+    ]
+}
