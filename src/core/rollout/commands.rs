@@ -258,15 +258,15 @@ fn in_scope(scope: &str, known: &Known, situation: Situation<'_>) -> Result<(), 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::row::Meta;
+    use crate::core::row::Row;
     use serde_json::json;
-    use std::sync::Arc;
 
     fn rollout(annotations: &[(&str, &str)]) -> RolloutRow {
-        let annotations = annotations.iter().map(|(k, v)| (format!("{PREFIX}{k}"), (*v).to_owned())).collect();
-        let meta = Meta { name: "web".into(), uid: "u".into(), annotations, ..Meta::default() };
-        let none = Arc::new(json!({}));
-        RolloutRow { meta, spec: none.clone(), status: none, annotation_managers: std::collections::BTreeMap::new() }
+        let annotations: BTreeMap<String, &str> =
+            annotations.iter().map(|(k, v)| (format!("{PREFIX}{k}"), *v)).collect();
+        let meta =
+            json!({"namespace": "shop", "name": "web", "uid": "u", "resourceVersion": "1", "annotations": annotations});
+        RolloutRow::read(&json!({"metadata": meta})).expect("a whole Rollout")
     }
 
     fn updating() -> Situation<'static> {

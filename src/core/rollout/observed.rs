@@ -8,6 +8,7 @@ use crate::core::row::{
     IngressRow, Meta, ReplicaSetRow, RolloutRow, ServersTransportRow, ServiceRow, TraefikServiceRow,
 };
 use jiff::SignedDuration;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -112,23 +113,16 @@ pub fn concerns(rollout: &RolloutRow, target: &ObjectRef, meta: &Meta) -> bool {
         "ReplicaSet" if meta.owner.is_none() => meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| *n == ours.name),
         "ReplicaSet" | "AnalysisRun" => meta.owner.as_ref().is_some_and(|o| o.uid == ours.uid),
         "EndpointSlice" | "ServersTransport" => meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| *n == ours.name),
-        // Names that the spec or the last status mention: both are short texts, and a false yes costs one pass.
+        // A false yes costs one pass.
         _ if target.namespace == ours.namespace || target.namespace.is_empty() => {
-            meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| *n == ours.name)
-                || mentions(&rollout.spec["strategy"], &target.name)
-                || mentions(&rollout.status["traffic"], &target.name)
+            meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| *n == ours.name) || rollout.names(&target.name)
         }
         // Siblings of the host in other namespaces.
-        "Ingress" | "IngressRoute" => rollout.spec["strategy"].to_string().contains("\"traefik\""),
+        "Ingress" | "IngressRoute" => routes_by_traefik(&rollout.spec["strategy"]),
         _ => false,
     }
 }
 
-fn mentions(value: &serde_json::Value, name: &str) -> bool {
-    match value {
-        serde_json::Value::String(text) => text == name,
-        serde_json::Value::Array(items) => items.iter().any(|v| mentions(v, name)),
-        serde_json::Value::Object(fields) => fields.values().any(|v| mentions(v, name)),
-        _ => false,
-    }
+fn routes_by_traefik(strategy: &Value) -> bool {
+    ["canary", "blueGreen"].iter().any(|body| !strategy[body]["trafficRouting"]["traefik"].is_null())
 }

@@ -4,6 +4,7 @@ use super::{Meta, Row, RowError};
 use crate::core::object::{ObjectRef, ResourceType};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// What is kept of a Rollout. Its spec is parsed by `core::rollout::spec`, once per decision.
@@ -15,9 +16,19 @@ pub struct RolloutRow {
     pub status: Arc<Value>,
     /// Which field manager last wrote each `tidegate.dev/` annotation.
     pub annotation_managers: BTreeMap<String, String>,
+    /// Digests of the names in [`NAMING`], sorted: each event of another object asks every Rollout for its name.
+    names: Box<[u64]>,
 }
 
+/// Where a Rollout names other objects: in spec and in status.
+const NAMING: [&str; 2] = ["strategy", "traffic"];
+
 impl RolloutRow {
+    /// Whether spec or the last status name an object so. Seldom yes where they do not, never no where they do.
+    pub fn names(&self, name: &str) -> bool {
+        self.names.binary_search(&digest(name)).is_ok()
+    }
+
     /// The Rollout's name as effects and notices use it.
     pub fn target(&self) -> ObjectRef {
         ObjectRef::new(ResourceType::ROLLOUT, &self.meta.namespace, &self.meta.name)
@@ -35,12 +46,38 @@ impl Row for RolloutRow {
             spec: Arc::new(object["spec"].clone()),
             status: Arc::new(object["status"].clone()),
             annotation_managers: annotation_managers(object),
+            names: names(object),
         })
     }
 
     fn meta(&self) -> &Meta {
         &self.meta
     }
+}
+
+fn names(object: &Value) -> Box<[u64]> {
+    let [strategy, traffic] = NAMING;
+    let mut found = Vec::new();
+    collect(&object["spec"][strategy], &mut found);
+    collect(&object["status"][traffic], &mut found);
+    found.sort_unstable();
+    found.dedup();
+    found.into()
+}
+
+fn collect(value: &Value, found: &mut Vec<u64>) {
+    match value {
+        Value::String(text) => found.push(digest(text)),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+        Value::Object(fields) => fields.values().for_each(|field| collect(field, found)),
+        _ => {}
+    }
+}
+
+fn digest(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
 }
 
 pub(super) fn annotation_managers(object: &Value) -> BTreeMap<String, String> {
@@ -71,5 +108,18 @@ mod tests {
         .expect("a whole Rollout");
         assert_eq!(row.annotation_managers.get("tidegate.dev/abort").map(String::as_str), Some("kubectl-annotate"));
         assert_eq!(row.spec["replicas"], 2);
+    }
+
+    #[test]
+    fn knows_the_names_in_its_strategy_and_in_its_traffic() {
+        let row = RolloutRow::read(&json!({
+            "metadata": {"name": "web", "namespace": "shop", "uid": "u", "resourceVersion": "3"},
+            "spec": {"strategy": {"canary": {"stableService": "web-stable", "steps": [{"analysis": {"templates": [
+                {"templateName": "rate"}]}}]}}, "template": {"spec": {"serviceAccountName": "web"}}},
+            "status": {"traffic": {"root": "web-root"}, "message": "elsewhere"},
+        }))
+        .expect("a whole Rollout");
+        let named = ["web-stable", "rate", "web-root", "web", "elsewhere", ""].map(|name| row.names(name));
+        assert_eq!(named, [true, true, true, false, false, false]);
     }
 }
