@@ -23,7 +23,7 @@ use std::task::{Context, Poll};
 /// From a process's death by a fault plan to the first pass of the next one.
 const RESTART: SignedDuration = SignedDuration::from_secs(2);
 /// A run that needs more does not come to rest.
-const MOST_STEPS: usize = 50_000;
+const MOST_STEPS: usize = 10_000;
 
 /// Something that happens at a moment of the script.
 pub enum Act {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use tidegate::core::rollout::Mutant;
-use tidegate::sim::explore::{Budget, Name, Report, Verdict, exhaust, explore, hunt, replay};
+use tidegate::sim::explore::{Budget, Name, Report, Verdict, exhaust, explore, find, hunt, replay};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -62,12 +62,14 @@ fn main() -> ExitCode {
     let options = Options::parse();
     quiet_where_asked();
     if let Some(name) = options.seed.map(Name::Seed).or(options.case.map(Name::Case)) {
-        let Some((text, broken)) = replay(&name) else {
+        let Some(schedule) = find(&name) else {
             eprintln!(
                 "there is no case {name}: cargo run --profile explore --package explore prints names of findings"
             );
             return ExitCode::FAILURE;
         };
+        println!("{schedule}");
+        let (text, broken) = replay(&schedule);
         println!("{text}");
         return verdict(!broken);
     }

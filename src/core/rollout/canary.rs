@@ -157,7 +157,7 @@ fn resize(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'_>>) {
         let object = if routing.carried.as_deref() == Some(current.as_str()) { routing.weight } else { Weight::ZERO };
         // Asked for in between was another share, of which nobody knows whether it was served.
         let unknown = !agreed(pass.next.traffic.as_ref()) && routing.carries(pass, &current);
-        if unknown { f.size(&current) } else { live.max(object).pods(all) }
+        if unknown { pass.size_without_restart(&current) } else { live.max(object).pods(all) }
     });
     let asked = pass.next.traffic.as_ref();
     let back = agreed(asked) && live_of(asked).is_none_or(|l| l.canary.unwrap_or(0) == 0);

@@ -50,6 +50,13 @@ pub(super) struct Restart<'a> {
     held: Option<u32>,
 }
 
+impl Restart<'_> {
+    /// A revision of this size gets one pod more: none of it may be missing.
+    fn adds_to(&self, size: u32) -> bool {
+        self.surges && size > 0 && self.missing.of(size) == 0
+    }
+}
+
 impl<'a> Pass<'a> {
     /// Finds the revision whose turn it is, or ends the restart. Before sizes are decided: a pod more may be needed.
     pub(super) fn begin_restart(&mut self, missing: Missing) {
@@ -119,8 +126,14 @@ impl<'a> Pass<'a> {
             return size;
         }
         restart.held = Some(size);
-        let nothing_may_be_missing = size > 0 && restart.missing.of(size) == 0;
-        if restart.surges && nothing_may_be_missing { size + 1 } else { size }
+        if restart.adds_to(size) { size + 1 } else { size }
+    }
+
+    /// How many pods a revision has without the one more of a restart: what is held at what it has would get one more each time.
+    pub(super) fn size_without_restart(&self, hash: &str) -> u32 {
+        let size = self.f.size(hash);
+        let restart = self.restart.as_ref().filter(|r| r.turn.as_ref().is_some_and(|(turn, _)| turn == hash));
+        if restart.is_some_and(|r| r.adds_to(size)) { size - 1 } else { size }
     }
 
     /// Evicts as many old pods as may be missing. After all other effects: a budget that refuses one ends the pass.
@@ -191,6 +204,8 @@ impl<'a> Pass<'a> {
     }
 }
 
+/// Created in an earlier second: pods know no smaller unit of their age, and one that came in the place of an old one in the same
+/// second would go again and again until that is over.
 fn is_old(pod: &PodEvidence, before: Timestamp) -> bool {
-    !pod.deleting && pod.created.is_some_and(|created| created < before)
+    !pod.deleting && pod.created.is_some_and(|created| created.as_second() < before.as_second())
 }

@@ -118,7 +118,9 @@ mod tests {
     #[test]
     fn what_a_former_rollout_left_behind_is_ours_and_no_sibling() {
         let mut rows = routes(&[("(Host(`a.b`) && PathPrefix(`/`)) && (Method(`GET`))", 12)]);
-        let object = json!({"metadata": whose().metadata("web-net")});
+        let mut object = json!({"metadata": whose().metadata("web-net")});
+        object["metadata"]["uid"] = json!("n");
+        object["metadata"]["resourceVersion"] = json!("1");
         let mut meta = Meta::read(&object).expect("whole");
         meta.owner = None;
         Arc::get_mut(&mut rows[0]).expect("one holder").meta = meta;

@@ -14,7 +14,7 @@ mod schedule;
 mod script;
 mod world;
 
-pub use report::{Budget, Finding, Findings, Judged, Report, Verdict, exhaust, explore, hunt, replay};
+pub use report::{Budget, Finding, Findings, Judged, Report, Verdict, exhaust, explore, find, hunt, replay};
 pub use schedule::{Name, Openings, Outcome, Schedule};
 pub use world::World;
 

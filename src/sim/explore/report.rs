@@ -243,14 +243,17 @@ fn hunted(mutant: Mutant, first_seed: u64, most: u64) -> Verdict {
     Verdict { mutant: format!("{mutant:?}"), caught: None, schedules: most }
 }
 
-/// One schedule again, with everything that was written, and whether it breaks an oracle; `None` when there is no such case.
-pub fn replay(name: &Name) -> Option<(String, bool)> {
-    let mut openings = Openings::default();
-    let schedule = match name {
-        Name::Seed(seed) => Schedule::draw(*seed, &mut openings),
-        Name::Case(_) => bounds::cases().into_iter().find(|case| case.name == *name)?,
-    };
-    let outcome = schedule.run(&mut openings, None, true);
+/// The schedule of this name; `None` when there is no such case.
+pub fn find(name: &Name) -> Option<Schedule> {
+    match name {
+        Name::Seed(seed) => Some(Schedule::draw(*seed, &mut Openings::default())),
+        Name::Case(_) => bounds::cases().into_iter().find(|case| case.name == *name),
+    }
+}
+
+/// A schedule again: everything that was written, and whether it breaks an oracle.
+pub fn replay(schedule: &Schedule) -> (String, bool) {
+    let outcome = schedule.run(&mut Openings::default(), None, true);
     let broken: Vec<String> = outcome.broken.iter().map(|(id, what)| format!("BROKEN {id}: {what}")).collect();
-    Some((format!("{schedule}\n{}\n{}\n", outcome.trace.join("\n"), broken.join("\n")), !broken.is_empty()))
+    (format!("{}\n{}\n", outcome.trace.join("\n"), broken.join("\n")), !broken.is_empty())
 }

@@ -55,6 +55,11 @@ impl<'a> Seen<'a> {
         self.replicas > 0 && (self.is_routed() || !self.object["spec"]["strategy"]["blueGreen"].is_null())
     }
 
+    /// The user's own way in is a plain Ingress.
+    pub(super) fn is_behind_ingress(&self) -> bool {
+        !self.object["spec"]["strategy"]["canary"]["trafficRouting"]["traefik"]["ingress"].is_null()
+    }
+
     pub(super) fn is_routed(&self) -> bool {
         is_routed(self.object)
     }

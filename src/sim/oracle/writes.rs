@@ -3,7 +3,6 @@
 use super::super::api::{State, Wrote};
 use super::Oracle;
 use super::seen::{Seen, set_of};
-use crate::api::IntOrText;
 use crate::core::rollout::LABEL_HASH;
 use crate::core::scalar::{CountOrShare, Rounding};
 use serde::Deserialize;
@@ -97,6 +96,6 @@ impl Oracle {
 fn may_be_missing(rollout: &Value) -> CountOrShare {
     let strategy = &rollout["spec"]["strategy"];
     let given = ["canary", "blueGreen"].iter().find_map(|body| strategy[body].get("maxUnavailable"));
-    let parsed = given.and_then(|given| IntOrText::deserialize(given).ok()).map(|given| CountOrShare::parse(&given));
+    let parsed = given.and_then(|given| Deserialize::deserialize(given).ok()).map(|given| CountOrShare::parse(&given));
     parsed.and_then(Result::ok).unwrap_or(CountOrShare::QUARTER)
 }

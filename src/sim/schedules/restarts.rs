@@ -1,6 +1,6 @@
 //! Pods older than a moment are replaced (Q1), and users notice nothing.
 
-use super::super::shop::name;
+use super::super::shop::{name, replica_sets};
 use super::crashes::{Schedule, survives};
 use super::shop::{PODS, Shop, default_steps};
 use crate::core::object::ResourceType;
@@ -83,6 +83,30 @@ fn a_restart_in_the_middle_restarts_stable_and_canary_and_keeps_the_share() {
     assert!(oldest(&shop) >= time(120).parse().expect("a time"), "{}", shop.story());
     assert_eq!(shop.run.oracle.weights, [0, 20], "the canary's only pod was replaced by surge: {}", shop.story());
     assert_eq!(shop.end().pods.into_iter().collect::<Vec<_>>(), [("web:1".to_owned(), 4), ("web:2".to_owned(), 1)]);
+}
+
+/// While it is not known what Traefik serves a canary keeps what it has: with one pod more of the restart, that was one more with
+/// each pass.
+#[test]
+fn a_restart_of_a_canary_whose_share_is_not_known_adds_one_pod_and_no_more() {
+    let mut shop = Shop::with(json!([{"setWeight": 40}, {"pause": {}}]), vec![], &[]);
+    shop.play(60);
+    shop.deploy(0, "web:2");
+    shop.play(60);
+    assert_eq!((shop.phase().as_str(), shop.weight()), ("Paused", 40), "{}", shop.story());
+    shop.run.at(0, |state| {
+        state.traefiks[1].silent = true;
+        let sets = replica_sets(state);
+        let (set, ..) = sets.iter().find(|(_, image, _)| image == "web:2").expect("the canary's");
+        state.node.cripple(set);
+    });
+    shop.annotate(1, "restart", "2026-01-01T00:02:00Z");
+    let mut most = 0;
+    for _ in 0..120 {
+        shop.play(1);
+        most = most.max(shop.end().pods.get("web:2").copied().unwrap_or(0));
+    }
+    assert!(most <= 3, "two are wanted, and there were {most}: {}", shop.story());
 }
 
 /// Of spec it may lie ahead; of a command not.
