@@ -12,11 +12,11 @@ pub use own_writes::OwnWrites;
 use crate::core::object::{ObjectRef, ResourceType};
 use crate::core::row::{
     AnalysisRunRow, AnalysisTemplateRow, AppProjectRow, ApplicationRow, ClusterAnalysisTemplateRow, DeploymentRow,
-    EndpointSliceRow, IngressRouteRow, IngressRow, Meta, ReplicaSetRow, RolloutRow, Row, ServersTransportRow,
+    EndpointSliceRow, IngressRouteRow, IngressRow, KeptRollout, Meta, ReplicaSetRow, Row, ServersTransportRow,
     ServiceRow, TraefikServiceRow,
 };
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -49,6 +49,8 @@ pub struct Cache<R> {
 struct Inner<R> {
     /// By namespace and name.
     rows: BTreeMap<(String, String), Arc<R>>,
+    /// By namespace and Rollout: names of rows that belong to it and do not begin with its name.
+    tagged: BTreeMap<(String, String), BTreeSet<String>>,
     streams: BTreeMap<Scope, Stream>,
 }
 
@@ -78,7 +80,7 @@ pub struct StreamState {
 
 impl<R> Default for Cache<R> {
     fn default() -> Self {
-        Self { inner: RwLock::new(Inner { rows: BTreeMap::new(), streams: BTreeMap::new() }) }
+        Self { inner: RwLock::new(Inner { rows: BTreeMap::new(), tagged: BTreeMap::new(), streams: BTreeMap::new() }) }
     }
 }
 
@@ -112,16 +114,27 @@ impl<R: Row> Cache<R> {
         from.take_while(|((ns, _), _)| ns == namespace).map(|(_, row)| row.clone()).collect()
     }
 
+    /// Everything of a namespace that may matter to a Rollout, by name: what is named as it is, or so and something more
+    /// behind a hyphen; what is called by one of `names`; and what says itself that it belongs to it ([`Meta::rollouts`]).
+    pub fn related(&self, namespace: &str, rollout: &str, names: &BTreeSet<String>) -> Vec<Arc<R>> {
+        let inner = self.read();
+        let begin = format!("{rollout}-");
+        let behind = inner.rows.range((namespace.to_owned(), begin.clone())..);
+        let behind = behind.take_while(|((ns, name), _)| ns == namespace && name.starts_with(&begin));
+        let mut found: BTreeMap<&str, &Arc<R>> = behind.map(|((_, name), row)| (name.as_str(), row)).collect();
+        let tag = (namespace.to_owned(), rollout.to_owned());
+        let tagged = inner.tagged.get(&tag).into_iter().flatten().map(String::as_str);
+        for name in tagged.chain(names.iter().map(String::as_str)).chain([rollout]) {
+            if let Some(((_, name), row)) = inner.rows.get_key_value(&(namespace.to_owned(), name.to_owned())) {
+                found.insert(name, row);
+            }
+        }
+        found.into_values().cloned().collect()
+    }
+
     /// All rows, by namespace and name.
     pub fn all(&self) -> Vec<Arc<R>> {
         self.read().rows.values().cloned().collect()
-    }
-
-    /// The rows of a namespace whose controlling owner has this uid.
-    pub fn owned_by(&self, namespace: &str, uid: &str) -> Vec<Arc<R>> {
-        let mut rows = self.list(namespace);
-        rows.retain(|r| r.meta().owner.as_ref().is_some_and(|o| o.uid == uid));
-        rows
     }
 
     /// Every declared stream has listed at least once. A cache without streams is never synced.
@@ -173,10 +186,10 @@ impl<R: Row> Cache<R> {
         stream.completed = stream.begun;
         stream.last_event = Some(now);
         stream.trouble = None;
-        let named: std::collections::BTreeSet<_> = std::mem::take(&mut stream.listing).into_iter().collect();
+        let named: BTreeSet<_> = std::mem::take(&mut stream.listing).into_iter().collect();
         let in_scope = |namespace: &String| scope.as_ref().is_none_or(|s| s == namespace);
         let gone: Vec<_> = inner.rows.keys().filter(|k| in_scope(&k.0) && !named.contains(*k)).cloned().collect();
-        gone.iter().filter_map(|k| inner.rows.remove(k)).map(|row| change(&*row, true)).collect()
+        gone.iter().filter_map(|k| inner.take(k)).map(|row| change(&*row, true)).collect()
     }
 
     /// An object was created or changed.
@@ -184,7 +197,7 @@ impl<R: Row> Cache<R> {
         let change = change(&row, false);
         let mut inner = self.write();
         inner.streams.entry(scope.clone()).or_default().saw(row.meta(), now);
-        inner.rows.insert((row.meta().namespace.clone(), row.meta().name.clone()), Arc::new(row));
+        inner.put(row);
         change
     }
 
@@ -192,7 +205,7 @@ impl<R: Row> Cache<R> {
     pub fn remove(&self, scope: &Scope, row: &R, now: Timestamp) -> Change {
         let mut inner = self.write();
         inner.streams.entry(scope.clone()).or_default().saw(row.meta(), now);
-        inner.rows.remove(&(row.meta().namespace.clone(), row.meta().name.clone()));
+        inner.take(&(row.meta().namespace.clone(), row.meta().name.clone()));
         change(row, true)
     }
 
@@ -213,7 +226,7 @@ impl<R: Row> Cache<R> {
     pub fn remove_unreadable(&self, scope: &Scope, meta: &Meta, now: Timestamp) -> Option<Change> {
         let mut inner = self.write();
         inner.streams.entry(scope.clone()).or_default().saw(meta, now);
-        let row = inner.rows.remove(&(meta.namespace.clone(), meta.name.clone()))?;
+        let row = inner.take(&(meta.namespace.clone(), meta.name.clone()))?;
         Some(change(&*row, true))
     }
 
@@ -280,6 +293,39 @@ impl<R: Row> Cache<R> {
     }
 }
 
+impl<R: Row> Inner<R> {
+    fn put(&mut self, row: R) {
+        let place = (row.meta().namespace.clone(), row.meta().name.clone());
+        self.take(&place);
+        for tag in tags(row.meta()) {
+            self.tagged.entry(tag).or_default().insert(place.1.clone());
+        }
+        self.rows.insert(place, Arc::new(row));
+    }
+
+    fn take(&mut self, place: &(String, String)) -> Option<Arc<R>> {
+        let row = self.rows.remove(place)?;
+        for tag in tags(row.meta()) {
+            if let Some(names) = self.tagged.get_mut(&tag) {
+                names.remove(&place.1);
+                if names.is_empty() {
+                    self.tagged.remove(&tag);
+                }
+            }
+        }
+        Some(row)
+    }
+}
+
+/// The Rollouts that find a row by what it says of itself alone.
+fn tags(meta: &Meta) -> impl Iterator<Item = (String, String)> + '_ {
+    let found_by_name =
+        |rollout: &str| meta.name.strip_prefix(rollout).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    meta.rollouts()
+        .filter(move |rollout| !found_by_name(rollout))
+        .map(|rollout| (meta.namespace.clone(), rollout.to_owned()))
+}
+
 impl<R> Inner<R> {
     fn covering(&self, namespace: &str) -> Option<&Stream> {
         self.streams.get(&None).or_else(|| self.streams.get(&Some(namespace.to_owned())))
@@ -344,7 +390,7 @@ macro_rules! caches {
 }
 
 caches! {
-    rollouts: RolloutRow;
+    rollouts: KeptRollout;
     applications: ApplicationRow;
     app_projects: AppProjectRow;
     replica_sets: ReplicaSetRow;

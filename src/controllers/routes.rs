@@ -65,14 +65,14 @@ fn lane(caches: &Caches, change: &Change) -> Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::row::{Meta, RolloutRow, Row, ServiceRow};
+    use crate::core::row::{KeptRollout, Meta, Row, ServiceRow};
     use jiff::Timestamp;
     use serde_json::json;
 
     fn caches() -> Caches {
         let caches = Caches::default();
         for (name, service) in [("web", "web-stable"), ("api", "api-stable")] {
-            let row = RolloutRow::read(
+            let row = KeptRollout::read(
                 &json!({"metadata": {"name": name, "namespace": "shop", "uid": name, "resourceVersion": "1"},
                 "spec": {"strategy": {"canary": {"stableService": service}}}}),
             );

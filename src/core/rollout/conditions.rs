@@ -7,6 +7,7 @@ use super::routing::live_of;
 use super::spec::Strategy;
 use crate::api::{Condition, LastGood};
 use crate::core::plan::StatusWrite;
+use crate::core::scalar::Span;
 use serde_json::Value;
 
 /// How the message of a spec that is not accepted begins.
@@ -286,11 +287,45 @@ fn set(pass: &mut Pass<'_>, kind: &str, status: &str, reason: &str, message: &st
     }
 }
 
-/// The write that makes the status what it shall be, if it is not.
-pub(super) fn status_write(pass: &Pass<'_>) -> Option<StatusWrite> {
-    let rollout = pass.f.rollout;
+/// Fields by which nothing is decided: counts, and words.
+const TOLD: [&str; 8] = [
+    "replicas",
+    "updatedReplicas",
+    "readyReplicas",
+    "availableReplicas",
+    "HPAReplicas",
+    "selector",
+    "message",
+    "conditions",
+];
+/// Between two writes that only tell: what happens in quick succession is told once, with its end.
+const TOLD_EVERY: Span = Span::from_secs(1);
+
+/// The write that makes the status what it shall be, if it is not, and if it is worth one already.
+pub(super) fn status_write(pass: &mut Pass<'_>) -> Option<StatusWrite> {
+    let (f, rollout) = (pass.f, pass.f.rollout);
     let wanted = serde_json::to_value(&pass.next).expect("a status is plain JSON");
-    StatusWrite::between(rollout.target(), &rollout.meta.resource_version, &rollout.status, &wanted)
+    let write = StatusWrite::between(rollout.target(), &rollout.meta.resource_version, &rollout.status, &wanted)?;
+    let only = |told: &dyn Fn(&str) -> bool| {
+        write
+            .patch
+            .as_object()
+            .is_some_and(|fields| fields.keys().all(|field| TOLD.contains(&field.as_str()) || told(field)))
+    };
+    // Whether the template is accepted is known in a moment, and then there is more to say.
+    let is_tried = f.pending.as_ref().is_some_and(|pending| pending.refusal.is_none());
+    if is_tried && only(&|field| matches!(field, "phase" | "observedGeneration")) {
+        return None;
+    }
+    let told = f.seen.conditions.iter().filter_map(|condition| condition.last_update_time).max();
+    let again = told.filter(|told| *told <= f.now).map(|told| TOLD_EVERY.after(told)).filter(|again| f.now < *again);
+    match again {
+        Some(again) if only(&|_| false) => {
+            pass.wake_at(again);
+            None
+        }
+        _ => Some(write),
+    }
 }
 
 #[cfg(test)]

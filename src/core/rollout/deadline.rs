@@ -103,13 +103,13 @@ impl Pass<'_> {
         if self.phase() == Phase::Aborted || !missing {
             return None;
         }
-        let pods = self.pods_of(&hash);
         let deadline = self.f.spec.progress_deadline.after(since);
         if now < deadline {
             self.wake_at(deadline);
             return None;
         }
-        let pods = match pods {
+        // Not before: it is a look at all of them, and most updates never need it.
+        let pods = match self.pods_of(&hash) {
             Some(pods) => pods.all,
             // A process that was just started says what was known before, until it knows better.
             None if self.late_before().is_some() => return self.late_before(),

@@ -117,8 +117,8 @@ fn only_what_cannot_wait(plan: Plan) -> Plan {
     Plan { safety: plan.safety, effects, ask: plan.ask, wake: plan.wake, urgent: plan.urgent, ..Plan::default() }
 }
 
-fn finish(pass: Pass<'_>) -> Plan {
-    let status = conditions::status_write(&pass);
+fn finish(mut pass: Pass<'_>) -> Plan {
+    let status = conditions::status_write(&mut pass);
     let proof = deletion::proof(&pass).filter(|_| status.is_none());
     // What is told once is told with the status that says it; without a write there is nothing new.
     let notices = if status.is_some() || !pass.effects.is_empty() { pass.notices } else { Vec::new() };

@@ -83,11 +83,11 @@ impl Dump {
     /// # Errors
     /// When an object is none that an API server stores.
     pub fn observed(&self) -> Result<Observed, RowError> {
-        let rollouts = self.rows()?;
+        let rollouts: Vec<Arc<RolloutRow>> = self.rows()?;
         let mut observed = Observed {
             name: self.name.clone(),
-            rollout: rollouts.iter().find(|row: &&Arc<RolloutRow>| row.meta.name == self.name).cloned(),
-            others: rollouts,
+            rollout: rollouts.iter().find(|row| row.meta.name == self.name).cloned(),
+            others: rollouts.iter().map(|row| row.meta.name.clone()).collect(),
             replica_sets: self.rows()?,
             services: self.rows()?,
             endpoint_slices: self.rows()?,

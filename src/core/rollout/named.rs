@@ -176,7 +176,7 @@ pub(super) fn check_selectors(f: &Facts<'_>, rows: &[&ServiceRow]) -> Result<(),
         }
         let managed = row.meta.annotations.get(super::ANNOTATION_MANAGED_BY);
         if let Some(other) = managed.filter(|m| **m != f.whose.rollout) {
-            let lives = f.observed.others.iter().any(|r| r.meta.name == *other);
+            let lives = f.observed.others.contains(other);
             if lives {
                 refusals.push(Refusal::new(
                     field,

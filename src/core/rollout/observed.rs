@@ -5,15 +5,14 @@ use crate::core::plan::RefusedEffect;
 use crate::core::question::Answer;
 use crate::core::row::{
     AnalysisRunRow, AnalysisTemplateRow, ClusterAnalysisTemplateRow, DeploymentRow, EndpointSliceRow, IngressRouteRow,
-    IngressRow, Meta, ReplicaSetRow, RolloutRow, ServersTransportRow, ServiceRow, TraefikServiceRow,
+    IngressRow, KeptRollout, Meta, ReplicaSetRow, RolloutRow, ServersTransportRow, ServiceRow, TraefikServiceRow,
 };
 use jiff::SignedDuration;
-use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The snapshot of one Rollout. It is made by filling every list from its namespace, or from the whole cluster where its
-/// comment says so, and narrowing it: what belongs to a Rollout is part of the decision.
+/// The snapshot of one Rollout. It is made by filling every list with what may matter to it in its namespace, or from the whole
+/// cluster where its comment says so, and narrowing it: what belongs to a Rollout is part of the decision.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
     /// Name of the Rollout, also when it is gone.
@@ -21,13 +20,14 @@ pub struct Observed {
     pub rollout: Option<Arc<RolloutRow>>,
     /// ReplicaSets of the namespace whose controlling owner has the Rollout's uid, and those of its label that nobody owns.
     pub replica_sets: Vec<Arc<ReplicaSetRow>>,
-    /// All Services of the namespace.
+    /// Services of the namespace that are named by the Rollout or by its Ingress, begin with its name or say that they are its
+    /// own; there may be others.
     pub services: Vec<Arc<ServiceRow>>,
     /// Deployments of the namespace that carry the label of a Rollout.
     pub deployments: Vec<Arc<DeploymentRow>>,
     /// EndpointSlices of the namespace with the label `tidegate.dev/rollout: <name>`.
     pub endpoint_slices: Vec<Arc<EndpointSliceRow>>,
-    /// TraefikServices of the namespace.
+    /// TraefikServices of the namespace, as Services.
     pub traefik_services: Vec<Arc<TraefikServiceRow>>,
     /// ServersTransports of the namespace with the label `tidegate.dev/rollout: <name>`.
     pub servers_transports: Vec<Arc<ServersTransportRow>>,
@@ -40,8 +40,9 @@ pub struct Observed {
     pub cluster_templates: Vec<Arc<ClusterAnalysisTemplateRow>>,
     /// AnalysisRuns of the namespace whose controlling owner has the Rollout's uid.
     pub runs: Vec<Arc<AnalysisRunRow>>,
-    /// Other Rollouts of the namespace: two must not name the same Service.
-    pub others: Vec<Arc<RolloutRow>>,
+    /// Names of other Rollouts that are there, of those by which something in these lists is marked: two must not steer the same
+    /// object.
+    pub others: BTreeSet<String>,
     /// Answers to the questions of this key's last plan, by question id.
     pub answers: BTreeMap<String, Answer>,
     /// Effects of this key that the API server refused, and that were not carried out since.
@@ -61,7 +62,7 @@ impl Observed {
         self.endpoint_slices.retain(|s| labelled(&s.meta));
         self.servers_transports.retain(|t| labelled(&t.meta));
         self.runs.retain(|r| owned(&r.meta));
-        self.others.retain(|r| r.meta.name != name);
+        self.others.remove(&name);
         self
     }
 }
@@ -106,7 +107,7 @@ impl Default for Settings {
 /// Whether a change of the object with this name and metadata may change what is decided about the Rollout: who keeps
 /// the caches asks this for the Rollouts of the object's namespace (of all namespaces for Ingress, IngressRoute and
 /// ClusterAnalysisTemplate), and wakes those that say yes.
-pub fn concerns(rollout: &RolloutRow, target: &ObjectRef, meta: &Meta) -> bool {
+pub fn concerns(rollout: &KeptRollout, target: &ObjectRef, meta: &Meta) -> bool {
     let ours = &rollout.meta;
     match target.resource.kind.as_ref() {
         "Rollout" => target.namespace == ours.namespace && target.name == ours.name,
@@ -118,11 +119,7 @@ pub fn concerns(rollout: &RolloutRow, target: &ObjectRef, meta: &Meta) -> bool {
             meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| *n == ours.name) || rollout.names(&target.name)
         }
         // Siblings of the host in other namespaces.
-        "Ingress" | "IngressRoute" => routes_by_traefik(&rollout.spec["strategy"]),
+        "Ingress" | "IngressRoute" => rollout.routes_by_traefik,
         _ => false,
     }
-}
-
-fn routes_by_traefik(strategy: &Value) -> bool {
-    ["canary", "blueGreen"].iter().any(|body| !strategy[body]["trafficRouting"]["traefik"].is_null())
 }

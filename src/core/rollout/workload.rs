@@ -127,7 +127,7 @@ fn available(pass: &Pass<'_>) -> i64 {
 /// Another Rollout scales it.
 fn is_anothers(pass: &Pass<'_>, row: &WorkloadRow) -> bool {
     let other = row.annotations.get(ANNOTATION_MANAGED_BY).filter(|name| **name != pass.f.whose.rollout);
-    other.is_some_and(|name| pass.f.observed.others.iter().any(|r| r.meta.name == *name))
+    other.is_some_and(|name| pass.f.observed.others.contains(name))
 }
 
 #[cfg(test)]

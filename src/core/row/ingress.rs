@@ -34,6 +34,13 @@ pub struct Backend {
     pub port: String,
 }
 
+impl IngressRow {
+    /// Names of the Services behind its paths.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        self.paths.iter().filter_map(|path| path.backend.as_ref()).map(|backend| backend.service.as_str())
+    }
+}
+
 impl Row for IngressRow {
     fn resource() -> ResourceType {
         ResourceType::INGRESS

@@ -1,6 +1,7 @@
 //! The metadata that every row carries.
 
 use super::RowError;
+use crate::core::rollout::{ANNOTATION_MANAGED_BY, LABEL_ROLLOUT};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -35,6 +36,13 @@ pub struct Owner {
 }
 
 impl Meta {
+    /// The Rollouts to which the object says that it belongs: by label, by mark, or as their own.
+    pub fn rollouts(&self) -> impl Iterator<Item = &str> {
+        let owner = self.owner.as_ref().filter(|owner| owner.kind == "Rollout").map(|owner| &owner.name);
+        let (label, mark) = (self.labels.get(LABEL_ROLLOUT), self.annotations.get(ANNOTATION_MANAGED_BY));
+        [owner, label, mark].into_iter().flatten().map(String::as_str)
+    }
+
     /// Reads `metadata`.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ pub use ingress::{Backend, IngressPath, IngressRow};
 pub use ingress_route::{IngressRouteRow, Route};
 pub use meta::{Meta, Owner};
 pub use replica_set::ReplicaSetRow;
-pub use rollout::RolloutRow;
+pub use rollout::{KeptRollout, RolloutRow};
 pub use servers_transport::ServersTransportRow;
 pub use service::{ServicePort, ServiceRow};
 pub use traefik_service::TraefikServiceRow;

@@ -3,7 +3,7 @@
 use super::{Meta, Row, RowError};
 use crate::core::object::{ObjectRef, ResourceType};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -16,17 +16,79 @@ pub struct RolloutRow {
     pub status: Arc<Value>,
     /// Which field manager last wrote each `tidegate.dev/` annotation.
     pub annotation_managers: BTreeMap<String, String>,
+}
+
+/// A Rollout as it is kept between decisions: spec and status as text. As values they take ten times the memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptRollout {
+    pub meta: Meta,
+    spec: Box<str>,
+    status: Box<str>,
+    annotation_managers: BTreeMap<String, String>,
     /// Digests of the names in [`NAMING`], sorted: each event of another object asks every Rollout for its name.
     names: Box<[u64]>,
+    /// It has a router.
+    pub routes_by_traefik: bool,
 }
 
 /// Where a Rollout names other objects: in spec and in status.
 const NAMING: [&str; 2] = ["strategy", "traffic"];
 
-impl RolloutRow {
+impl KeptRollout {
+    /// The row that a decision reads.
+    pub fn open(&self) -> RolloutRow {
+        let value = |text: &str| Arc::new(serde_json::from_str(text).unwrap_or_default());
+        RolloutRow {
+            meta: self.meta.clone(),
+            spec: value(&self.spec),
+            status: value(&self.status),
+            annotation_managers: self.annotation_managers.clone(),
+        }
+    }
+
     /// Whether spec or the last status name an object so. Seldom yes where they do not, never no where they do.
     pub fn names(&self, name: &str) -> bool {
         self.names.binary_search(&digest(name)).is_ok()
+    }
+}
+
+impl Row for KeptRollout {
+    fn resource() -> ResourceType {
+        ResourceType::ROLLOUT
+    }
+
+    fn read(object: &Value) -> Result<Self, RowError> {
+        let (spec, status) = (&object["spec"], &object["status"]);
+        let [strategy, traffic] = NAMING;
+        let mut names = Vec::new();
+        for_each_text(&spec[strategy], &mut |text| names.push(digest(text)));
+        for_each_text(&status[traffic], &mut |text| names.push(digest(text)));
+        names.sort_unstable();
+        names.dedup();
+        let routed = |body: &&str| !spec[strategy][body]["trafficRouting"]["traefik"].is_null();
+        Ok(Self {
+            meta: Meta::read(object)?,
+            spec: spec.to_string().into(),
+            status: status.to_string().into(),
+            annotation_managers: annotation_managers(object),
+            names: names.into(),
+            routes_by_traefik: ["canary", "blueGreen"].iter().any(routed),
+        })
+    }
+
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+}
+
+impl RolloutRow {
+    /// The texts by which spec and the last status may name other objects.
+    pub fn named(&self) -> BTreeSet<String> {
+        let [strategy, traffic] = NAMING;
+        let mut names = BTreeSet::new();
+        for_each_text(&self.spec[strategy], &mut |text| _ = names.insert(text.to_owned()));
+        for_each_text(&self.status[traffic], &mut |text| _ = names.insert(text.to_owned()));
+        names
     }
 
     /// The Rollout's name as effects and notices use it.
@@ -46,7 +108,6 @@ impl Row for RolloutRow {
             spec: Arc::new(object["spec"].clone()),
             status: Arc::new(object["status"].clone()),
             annotation_managers: annotation_managers(object),
-            names: names(object),
         })
     }
 
@@ -55,21 +116,11 @@ impl Row for RolloutRow {
     }
 }
 
-fn names(object: &Value) -> Box<[u64]> {
-    let [strategy, traffic] = NAMING;
-    let mut found = Vec::new();
-    collect(&object["spec"][strategy], &mut found);
-    collect(&object["status"][traffic], &mut found);
-    found.sort_unstable();
-    found.dedup();
-    found.into()
-}
-
-fn collect(value: &Value, found: &mut Vec<u64>) {
+fn for_each_text(value: &Value, each: &mut impl FnMut(&str)) {
     match value {
-        Value::String(text) => found.push(digest(text)),
-        Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
-        Value::Object(fields) => fields.values().for_each(|field| collect(field, found)),
+        Value::String(text) => each(text),
+        Value::Array(items) => items.iter().for_each(|item| for_each_text(item, each)),
+        Value::Object(fields) => fields.values().for_each(|field| for_each_text(field, each)),
         _ => {}
     }
 }
@@ -111,14 +162,17 @@ mod tests {
     }
 
     #[test]
-    fn knows_the_names_in_its_strategy_and_in_its_traffic() {
-        let row = RolloutRow::read(&json!({
+    fn knows_the_names_in_its_strategy_and_in_its_traffic_and_opens_to_the_row() {
+        let object = json!({
             "metadata": {"name": "web", "namespace": "shop", "uid": "u", "resourceVersion": "3"},
             "spec": {"strategy": {"canary": {"stableService": "web-stable", "steps": [{"analysis": {"templates": [
                 {"templateName": "rate"}]}}]}}, "template": {"spec": {"serviceAccountName": "web"}}},
             "status": {"traffic": {"root": "web-root"}, "message": "elsewhere"},
-        }))
-        .expect("a whole Rollout");
+        });
+        let row = KeptRollout::read(&object).expect("a whole Rollout");
+        let open = row.open();
+        assert_eq!(open, RolloutRow::read(&object).expect("a whole Rollout"));
+        assert_eq!(open.named().iter().collect::<Vec<_>>(), ["rate", "web-root", "web-stable"]);
         let named = ["web-stable", "rate", "web-root", "web", "elsewhere", ""].map(|name| row.names(name));
         assert_eq!(named, [true, true, true, false, false, false]);
     }
