@@ -334,11 +334,15 @@ fn replica_sets(server: &Server) -> impl Iterator<Item = (&ObjectRef, &Value)> {
 
 /// Objects whose controlling owner is gone go too.
 fn collect_ownerless(server: &mut Server, now: Timestamp) {
+    let now_text = json!(now.to_string());
     loop {
         let uids: BTreeSet<&str> = server.iter().filter_map(|(_, o)| o["metadata"]["uid"].as_str()).collect();
         let orphan = server.iter().find(|(_, o)| {
             let mut owners = o["metadata"]["ownerReferences"].as_array().into_iter().flatten().peekable();
-            owners.peek().is_some() && owners.all(|owner| owner["uid"].as_str().is_none_or(|uid| !uids.contains(uid)))
+            let is_orphan = owners.peek().is_some()
+                && owners.all(|owner| owner["uid"].as_str().is_none_or(|uid| !uids.contains(uid)));
+            // It takes a moment: what a late process makes anew is not gone before that process can learn more.
+            is_orphan && o["metadata"]["creationTimestamp"] != now_text
         });
         let Some(orphan) = orphan.filter(|(_, o)| o["metadata"]["deletionTimestamp"].is_null()) else { return };
         let orphan = orphan.0.clone();
@@ -410,6 +414,8 @@ mod tests {
         assert!(server.get(&target).is_some());
         server.delete(&rollout, None, START).expect("there");
         Node::default().step(&mut server, START);
+        assert!(server.get(&target).is_some(), "in the moment that it was made");
+        Node::default().step(&mut server, START + SignedDuration::from_millis(1));
         assert!(server.get(&target).is_none());
     }
 }

@@ -19,6 +19,8 @@ use tokio::process::{Child, Command};
 pub(crate) const NAMESPACE: &str = "bench";
 /// As the audit log names it.
 pub(crate) const USER: &str = "system:serviceaccount:bench:tidegate";
+/// A second more between two looks for each five hundred Rollouts.
+const LOOK_PER_ROLLOUT: Duration = Duration::from_millis(2);
 /// Creations under way at once.
 const HANDS: usize = 16;
 
@@ -162,7 +164,8 @@ pub(crate) fn version(number: usize) -> Value {
     json!({"spec": {"template": {"metadata": {"annotations": {"version": number.to_string()}}}}})
 }
 
-/// Waits until `count` Rollouts of the namespace satisfy `done`; looks four times a second, by another account than the controller's.
+/// Waits until the Rollouts `names` satisfy `done`; looks by another account than the controller's, ten times a second at few and
+/// seldom at many: each look is a list that the API server pays for.
 pub(crate) async fn until(
     world: &World,
     limit: Duration,
@@ -189,7 +192,7 @@ pub(crate) async fn until(
                 first["status"]
             );
         }
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        tokio::time::sleep(Duration::from_millis(100) + LOOK_PER_ROLLOUT * u32::try_from(names.len())?).await;
     }
 }
 

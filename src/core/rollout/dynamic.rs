@@ -8,6 +8,7 @@ use super::pass::{Pass, Phase};
 use super::routing::{Routing, agreed, live_of};
 use super::spec::{Canary, DynamicStable, Step};
 use crate::core::scalar::{Span, Weight};
+use jiff::Timestamp;
 
 /// From the wish to go back until the share is 0, whatever stable carries by then.
 const BACK_WITHIN: Span = Span::from_secs(60);
@@ -75,11 +76,16 @@ pub(super) fn goes_back(pass: &Pass<'_>, routing: &Routing<'_>) -> bool {
     }
 }
 
+/// By then all requests are sent back.
+fn back_by(pass: &Pass<'_>) -> Timestamp {
+    let since = pass.next.aborted_at.or(pass.next.current_step_started_at).unwrap_or(pass.f.now);
+    BACK_WITHIN.after(since)
+}
+
 /// The canary's share on the way back.
 pub(super) fn way_back(pass: &mut Pass<'_>, canary: &Canary, routing: &Routing<'_>) -> Weight {
     let now = routing.weight;
-    let since = pass.next.aborted_at.or(pass.next.current_step_started_at).unwrap_or(pass.f.now);
-    let end = BACK_WITHIN.after(since);
+    let end = back_by(pass);
     if now == Weight::ZERO || routing.canary_ends.ready.is_empty() || pass.f.now >= end {
         return Weight::ZERO;
     }
@@ -117,7 +123,8 @@ pub(super) fn sizes(pass: &Pass<'_>, canary: &Canary, routing: &Routing<'_>, for
         stable: pass.f.available(&pass.stable()),
         canary: if held { 0 } else { pass.f.available(&carried) },
     };
-    let over = served.most == Weight::ZERO;
+    // Late, too: a stable whose few pods are dead needs others to come back at all.
+    let over = served.most == Weight::ZERO || pass.f.now >= back_by(pass);
     let next = if over { Weight::ZERO } else { next_back(canary, pods) };
     (served.most.pods(pass.f.spec.replicas), stable_pods(canary, all, next, served.least))
 }

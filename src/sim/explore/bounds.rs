@@ -109,6 +109,8 @@ fn actions(world: &World) -> Vec<Action> {
         Action::Delete { orphans: true, again: None },
         Action::Strike(Which::Newest, false),
         Action::Strike(Which::Stable, false),
+        Action::Cripple(Which::Newest),
+        Action::Cripple(Which::Stable),
         Action::DeleteSet(Which::Newest),
         Action::DeleteSet(Which::Stable),
         end(2, 0),

@@ -6,7 +6,7 @@ use crate::core::rollout::Mutant;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Findings that are kept; more say nothing new.
@@ -201,13 +201,14 @@ pub struct Verdict {
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Caught {
-    pub seed: u64,
+    /// What shows it, as options of the explorer; without the mutant it breaks nothing.
+    pub again: String,
     pub broken: Vec<String>,
 }
 
-/// Breaks each rule in turn, until an oracle notices or `most` schedules were run.
+/// Breaks each rule in turn, until an oracle notices: in `most` schedules by chance, then in those within bounds.
 pub fn hunt(first_seed: u64, most: u64) -> Vec<Verdict> {
-    let next = Mutex::new(Mutant::ALL.iter());
+    let (next, cases) = (Mutex::new(Mutant::ALL.iter()), OnceLock::new());
     let verdicts = Mutex::new(Vec::new());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -215,7 +216,7 @@ pub fn hunt(first_seed: u64, most: u64) -> Vec<Verdict> {
             scope.spawn(|| {
                 loop {
                     let Some(mutant) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { return };
-                    let verdict = hunted(*mutant, first_seed, most);
+                    let verdict = hunted(*mutant, first_seed, most, &cases);
                     verdicts.lock().unwrap_or_else(PoisonError::into_inner).push(verdict);
                 }
             });
@@ -226,21 +227,32 @@ pub fn hunt(first_seed: u64, most: u64) -> Vec<Verdict> {
     verdicts
 }
 
-fn hunted(mutant: Mutant, first_seed: u64, most: u64) -> Verdict {
+fn hunted(mutant: Mutant, first_seed: u64, most: u64, cases: &OnceLock<Vec<Schedule>>) -> Verdict {
     let mut openings = Openings::default();
-    // Other wishes each time: a rule is broken by what people do, and not by which write is lost.
-    for (run, seed) in (first_seed..).step_by(STRIDE).take(usize::try_from(most).unwrap_or(usize::MAX)).enumerate() {
-        let schedule = Schedule::draw(seed, &mut openings);
-        let outcome = schedule.run(&mut openings, Some(mutant), false);
+    let mut schedules = 0;
+    let mut try_on = |schedule: &Schedule, openings: &mut Openings| {
+        schedules += 1;
+        let outcome = schedule.run(openings, Some(mutant), false);
         // What breaks by itself proves nothing.
-        let by_itself = |openings: &mut Openings| !schedule.run(openings, None, false).broken.is_empty();
-        if !outcome.broken.is_empty() && !by_itself(&mut openings) {
-            let broken = outcome.broken.iter().map(|(id, what)| format!("{id}: {what}")).collect();
-            let schedules = u64::try_from(run).unwrap_or(u64::MAX) + 1;
-            return Verdict { mutant: format!("{mutant:?}"), caught: Some(Caught { seed, broken }), schedules };
+        let broken = !outcome.broken.is_empty() && schedule.run(openings, None, false).broken.is_empty();
+        broken.then(|| Caught {
+            again: schedule.name.to_string(),
+            broken: outcome.broken.iter().map(|(id, what)| format!("{id}: {what}")).collect(),
+        })
+    };
+    // Other wishes each time: a rule is broken by what people do, and not by which write is lost.
+    let seeds = (first_seed..).step_by(STRIDE).take(usize::try_from(most).unwrap_or(usize::MAX));
+    let mut caught = None;
+    for seed in seeds {
+        let schedule = Schedule::draw(seed, &mut openings);
+        caught = try_on(&schedule, &mut openings);
+        if caught.is_some() {
+            break;
         }
     }
-    Verdict { mutant: format!("{mutant:?}"), caught: None, schedules: most }
+    let caught =
+        caught.or_else(|| cases.get_or_init(bounds::cases).iter().find_map(|schedule| try_on(schedule, &mut openings)));
+    Verdict { mutant: format!("{mutant:?}"), caught, schedules }
 }
 
 /// The schedule of this name; `None` when there is no such case.
