@@ -46,14 +46,12 @@ impl Kind for Rollout {
             settings: world.settings.clone(),
             rollout,
             ..Observed::default()
-        }
-        .narrowed();
+        };
         observed.others = marks(&observed)
             .filter(|other| caches.rollouts.get(namespace, other).is_some())
             .map(str::to_owned)
             .collect();
-        observed.others.remove(name);
-        Ok(observed)
+        Ok(observed.narrowed())
     }
 
     fn decide(observed: &Observed, now: Timestamp) -> Plan {

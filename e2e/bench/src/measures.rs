@@ -236,9 +236,9 @@ impl Measures {
         Ok(())
     }
 
-    /// A Rollout whose canary of four pods stays at 20 %.
+    /// A new version of the Rollout `name`, which is made where it is not there, is paused at 20 %.
     async fn paused_canary(&mut self, name: &str) -> anyhow::Result<()> {
-        self.paused(name, shop(name, 4, &json!([{"setWeight": 20}, {"pause": {}}]))).await
+        self.paused(name, held(name)).await
     }
 
     /// A new version of the Rollout `name` is paused at 20 %; `objects` are applied where it is not there.
@@ -289,17 +289,18 @@ impl Measures {
             tokio::time::sleep(Duration::from_millis(500)).await;
             times.push(self.abort("abort").await?);
         }
-        self.report_aborts("abort asked -> weight 0 written, 100 idle Rollouts", times, (15.0, 29.0));
+        self.report_times("abort asked -> weight 0 written, 100 idle Rollouts", times, Some(15.0), 29.0);
         Ok(())
     }
 
-    fn report_aborts(&mut self, what: &str, times: Vec<f64>, (target, incumbent): (f64, f64)) {
+    /// The median of times in milliseconds, with the longest of them.
+    fn report_times(&mut self, what: &str, times: Vec<f64>, target: Option<f64>, incumbent: f64) {
         let most = times.iter().copied().fold(0.0, f64::max);
         self.report.add(Figure {
             what: format!("{what}, n={}", times.len()),
             unit: "ms",
             measured: median(times),
-            target: Some(target),
+            target,
             incumbent: Some(incumbent),
             detail: format!("at most {most:.1}"),
         });
@@ -345,10 +346,15 @@ impl Measures {
             ),
         });
         if !times.is_empty() {
-            self.report_aborts("abort asked -> weight 0 written, in the storm", times, (100.0, 3400.0));
+            self.report_times("abort asked -> weight 0 written, in the storm", times, Some(100.0), 3400.0);
         }
         Ok(())
     }
+}
+
+/// Objects of a Rollout whose canary of four pods stays at 20 %.
+fn held(name: &str) -> Vec<Value> {
+    shop(name, 4, &json!([{"setWeight": 20}, {"pause": {}}]))
 }
 
 trait Elapsed {

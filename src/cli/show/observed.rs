@@ -1,7 +1,7 @@
 //! A Rollout and what belongs to it.
 
-use crate::api::{AnalysisRun, LastGoodSource, Rollout, RolloutStatus};
-use crate::core::application::wanted::ANNOTATION_SOURCE;
+use crate::api::{AnalysisRun, Rollout, RolloutStatus};
+use crate::core::application::wanted::source_in;
 use crate::core::rollout::{ANNOTATION_REVISION, LABEL_HASH};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
@@ -63,8 +63,7 @@ pub(crate) fn revision(set: &ReplicaSet) -> i64 {
 
 /// The commit that brought a ReplicaSet's template, where an Application noted it.
 pub(crate) fn commit(set: &ReplicaSet) -> Option<String> {
-    let source: LastGoodSource = serde_json::from_str(set.annotations().get(ANNOTATION_SOURCE)?).ok()?;
-    Some(source.revision)
+    source_in(set.annotations()).map(|source| source.revision)
 }
 
 /// The images of a ReplicaSet's containers, in their order.

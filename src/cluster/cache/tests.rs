@@ -147,3 +147,22 @@ fn l7_an_object_that_became_unreadable_keeps_its_row_and_holds_nobody_up() {
     assert!(caches.services.remove_unreadable(&None, service("a", 8).meta(), Timestamp::UNIX_EPOCH).is_some());
     assert!(caches.services.all().is_empty());
 }
+
+/// What a Rollout may read: by name, by the beginning of its name, by what is named, and by what says that it is its own.
+#[test]
+fn a_rollout_finds_what_may_matter_to_it_and_not_its_neighbours() {
+    let caches = listed(&[("web", 1), ("web-stable", 2), ("webmail", 3), ("api", 4), ("shared", 5)]);
+    let marked = |version: u64, marks: serde_json::Value| {
+        let object = json!({"metadata": {"name": "former", "namespace": "shop", "uid": "f", "annotations": marks,
+            "resourceVersion": version.to_string()}, "spec": {}});
+        caches.services.apply(&None, ServiceRow::read(&object).expect("a whole Service"), Timestamp::UNIX_EPOCH);
+    };
+    let found = || {
+        let rows = caches.services.related("shop", "web", &BTreeSet::from(["shared".to_owned(), "nothing".to_owned()]));
+        rows.iter().map(|row| row.meta.name.clone()).collect::<Vec<_>>()
+    };
+    marked(6, json!({(crate::core::rollout::ANNOTATION_MANAGED_BY): "web"}));
+    assert_eq!(found(), ["former", "shared", "web", "web-stable"]);
+    marked(7, json!({}));
+    assert_eq!(found(), ["shared", "web", "web-stable"], "it no longer says so");
+}

@@ -10,7 +10,7 @@ pub use check::template_probe;
 use super::order::{self, Group, Place};
 use super::project::Fence;
 use super::spec::Spec;
-use crate::api::ReconcileError;
+use crate::api::{LastGoodSource, ReconcileError};
 use crate::core::object::{ObjectRef, ResourceType};
 use crate::core::question::{LiveObject, Rendered, RenderedObject};
 use serde_json::{Map, Value, json};
@@ -279,6 +279,11 @@ fn marked(object: &Value, target: &ObjectRef, owner: &str, steered: bool) -> Val
         }
     }
     object
+}
+
+/// What is noted in annotations of where a Rollout or one of its ReplicaSets comes from.
+pub fn source_in(annotations: &BTreeMap<String, String>) -> Option<LastGoodSource> {
+    serde_json::from_str(annotations.get(ANNOTATION_SOURCE)?).ok()
 }
 
 /// Notes on a Rollout where it comes from; `None` takes the note off.

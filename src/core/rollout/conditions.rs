@@ -1,11 +1,12 @@
 //! Phase, message and conditions: what a person, `kubectl wait` and an Application read (2.13).
 
 use super::Mutant;
-use super::facts::{pods, source_of};
+use super::facts::pods;
 use super::pass::{Pass, Phase};
 use super::routing::live_of;
 use super::spec::Strategy;
 use crate::api::{Condition, LastGood};
+use crate::core::application::wanted::source_in;
 use crate::core::plan::StatusWrite;
 use crate::core::scalar::Span;
 use serde_json::Value;
@@ -76,7 +77,7 @@ pub(super) fn conclude(pass: &mut Pass<'_>, late: Option<&str>, steps: usize) {
 fn remember_good(pass: &mut Pass<'_>) {
     let hash = pass.f.current().to_owned();
     let set = pass.f.sets.get(&hash);
-    let source = set.and_then(|set| source_of(set));
+    let source = set.and_then(|set| source_in(&set.meta.annotations));
     let known = pass.next.last_good.as_ref().filter(|good| good.hash == hash);
     if known.is_some_and(|good| good.source == source) {
         return;

@@ -3,7 +3,7 @@
 use super::revisions;
 use super::spec::Spec;
 use super::{ANNOTATION_REVISION, LABEL_HASH, Mutant, Observed};
-use crate::api::{LastGoodSource, RollbackStatus, RolloutStatus};
+use crate::api::{RollbackStatus, RolloutStatus};
 use crate::core::application::wanted::ANNOTATION_SOURCE;
 use crate::core::question::{ApiRefusal, Told};
 use crate::core::row::{Endpoint, EndpointSliceRow, ReplicaSetRow, RolloutRow, ServiceRow};
@@ -181,11 +181,6 @@ pub(super) fn try_question_id(hash: &str) -> String {
 
 pub(super) fn revision_of(set: &ReplicaSetRow) -> i64 {
     set.meta.annotations.get(ANNOTATION_REVISION).and_then(|r| r.parse().ok()).unwrap_or(0)
-}
-
-/// The commit that brought the template of a ReplicaSet, where an Application noted it.
-pub(super) fn source_of(set: &ReplicaSetRow) -> Option<LastGoodSource> {
-    serde_json::from_str(set.meta.annotations.get(ANNOTATION_SOURCE)?).ok()
 }
 
 pub(super) fn pods(count: i64) -> u32 {

@@ -8,7 +8,7 @@ use super::restart::Restart;
 use super::rollback;
 use super::template;
 use crate::api::{AbortedRevision, PauseCondition, RolloutStatus};
-use crate::core::application::wanted::ANNOTATION_SOURCE;
+use crate::core::application::wanted::{ANNOTATION_SOURCE, source_in};
 use crate::core::object::ObjectRef;
 use crate::core::plan::{Effect, Notice, Why};
 use crate::core::question::Question;
@@ -201,7 +201,7 @@ impl<'a> Pass<'a> {
     /// shall end.
     pub(super) fn take_commands(&mut self) -> bool {
         let f = self.f;
-        let commit = |set: &ReplicaSetRow| facts::source_of(set).map(|source| source.revision);
+        let commit = |set: &ReplicaSetRow| source_in(&set.meta.annotations).map(|source| source.revision);
         let mut known: commands::Known = f.sets.iter().map(|(hash, set)| (hash.clone(), commit(set))).collect();
         known.extend(f.hash.clone().filter(|hash| !f.sets.contains_key(hash)).map(|hash| (hash, None)));
         let phase = self.phase();

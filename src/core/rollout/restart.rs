@@ -51,6 +51,10 @@ pub(super) struct Restart<'a> {
 }
 
 impl Restart<'_> {
+    fn is_turn_of(&self, hash: &str) -> bool {
+        self.turn.as_ref().is_some_and(|(turn, _)| turn == hash)
+    }
+
     /// A revision of this size gets one pod more: none of it may be missing.
     fn adds_to(&self, size: u32) -> bool {
         self.surges && size > 0 && self.missing.of(size) == 0
@@ -121,10 +125,7 @@ impl<'a> Pass<'a> {
 
     /// The size to hold a revision at: one more where the restart needs it.
     pub(super) fn with_restart(&mut self, hash: &str, size: u32) -> u32 {
-        let Some(restart) = &mut self.restart else { return size };
-        if restart.turn.as_ref().is_none_or(|(turn, _)| turn != hash) {
-            return size;
-        }
+        let Some(restart) = self.restart.as_mut().filter(|restart| restart.is_turn_of(hash)) else { return size };
         restart.held = Some(size);
         if restart.adds_to(size) { size + 1 } else { size }
     }
@@ -132,8 +133,8 @@ impl<'a> Pass<'a> {
     /// How many pods a revision has without the one more of a restart: what is held at what it has would get one more each time.
     pub(super) fn size_without_restart(&self, hash: &str) -> u32 {
         let size = self.f.size(hash);
-        let restart = self.restart.as_ref().filter(|r| r.turn.as_ref().is_some_and(|(turn, _)| turn == hash));
-        if restart.is_some_and(|r| r.adds_to(size)) { size - 1 } else { size }
+        let more = self.restart.as_ref().is_some_and(|restart| restart.is_turn_of(hash) && restart.adds_to(size));
+        if more { size - 1 } else { size }
     }
 
     /// Evicts as many old pods as may be missing. After all other effects: a budget that refuses one ends the pass.

@@ -25,14 +25,11 @@ pub struct KeptRollout {
     spec: Box<str>,
     status: Box<str>,
     annotation_managers: BTreeMap<String, String>,
-    /// Digests of the names in [`NAMING`], sorted: each event of another object asks every Rollout for its name.
+    /// Digests of the names that it mentions, sorted: each event of another object asks every Rollout for its name.
     names: Box<[u64]>,
     /// It has a router.
     pub routes_by_traefik: bool,
 }
-
-/// Where a Rollout names other objects: in spec and in status.
-const NAMING: [&str; 2] = ["strategy", "traffic"];
 
 impl KeptRollout {
     /// The row that a decision reads.
@@ -59,13 +56,11 @@ impl Row for KeptRollout {
 
     fn read(object: &Value) -> Result<Self, RowError> {
         let (spec, status) = (&object["spec"], &object["status"]);
-        let [strategy, traffic] = NAMING;
         let mut names = Vec::new();
-        for_each_text(&spec[strategy], &mut |text| names.push(digest(text)));
-        for_each_text(&status[traffic], &mut |text| names.push(digest(text)));
+        for_each_name(spec, status, &mut |text| names.push(digest(text)));
         names.sort_unstable();
         names.dedup();
-        let routed = |body: &&str| !spec[strategy][body]["trafficRouting"]["traefik"].is_null();
+        let routed = |body: &&str| !spec["strategy"][body]["trafficRouting"]["traefik"].is_null();
         Ok(Self {
             meta: Meta::read(object)?,
             spec: spec.to_string().into(),
@@ -84,10 +79,8 @@ impl Row for KeptRollout {
 impl RolloutRow {
     /// The texts by which spec and the last status may name other objects.
     pub fn named(&self) -> BTreeSet<String> {
-        let [strategy, traffic] = NAMING;
         let mut names = BTreeSet::new();
-        for_each_text(&self.spec[strategy], &mut |text| _ = names.insert(text.to_owned()));
-        for_each_text(&self.status[traffic], &mut |text| _ = names.insert(text.to_owned()));
+        for_each_name(&self.spec, &self.status, &mut |text| _ = names.insert(text.to_owned()));
         names
     }
 
@@ -114,6 +107,12 @@ impl Row for RolloutRow {
     fn meta(&self) -> &Meta {
         &self.meta
     }
+}
+
+/// Every text where a Rollout may name other objects.
+fn for_each_name(spec: &Value, status: &Value, each: &mut impl FnMut(&str)) {
+    for_each_text(&spec["strategy"], each);
+    for_each_text(&status["traffic"], each);
 }
 
 fn for_each_text(value: &Value, each: &mut impl FnMut(&str)) {

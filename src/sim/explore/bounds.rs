@@ -5,10 +5,10 @@
 
 use super::super::run::Restart;
 use super::action::{Action, Which};
-use super::schedule::{Openings, Schedule};
+use super::schedule::{Name, Openings, Schedule, at_write};
 use super::script::Line;
 use super::world::{Strategy, World};
-use crate::execute::faults::{ANY, Action as FaultAction, Fault};
+use crate::execute::faults::Action as FaultAction;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -26,14 +26,6 @@ struct Story {
     lines: Vec<Line>,
 }
 
-/// One thing more.
-#[derive(Debug, Clone)]
-enum Trouble {
-    /// By the process that is given first.
-    Faults(Vec<(FaultAction, u32)>),
-    After(usize, Action),
-}
-
 /// All stories, each with everything that may go wrong in it.
 pub(super) fn cases() -> Vec<Schedule> {
     let mut all = Vec::new();
@@ -43,25 +35,18 @@ pub(super) fn cases() -> Vec<Schedule> {
         let calm = plain.play(&mut openings, None, false);
         let events = calm.order.events;
         let writes = u32::try_from(calm.shared.state().writes.len()).unwrap_or(u32::MAX);
-        let name = |trouble: &str| format!("{}: {trouble}", story.name);
-        let case = |trouble: Trouble| {
-            let mut case = plain.clone();
-            match trouble {
-                Trouble::Faults(faults) => {
-                    let words: Vec<String> = faults.iter().map(|(fault, nth)| format!("{fault:?} {nth}")).collect();
-                    case.name = super::Name::Case(name(&words.join(", then ")));
-                    case.plans = faults.into_iter().map(|(action, nth)| vec![fault(action, nth)]).collect();
-                }
-                Trouble::After(event, action) => {
-                    case.name = super::Name::Case(name(&format!("{action:?} after {event}")));
-                    case.after = Some((event, action));
-                }
-            }
-            case
-        };
-        all.extend(faults(writes).into_iter().map(Trouble::Faults).map(case));
-        let after = (0..events).flat_map(|event| actions(&story.world).into_iter().map(move |a| (event, a)));
-        all.extend(after.map(|(event, action)| Trouble::After(event, action)).map(case));
+        let named = |what: &str| Name::Case(format!("{}: {what}", story.name));
+        all.extend(faults(writes).into_iter().map(|faults| {
+            let words: Vec<String> = faults.iter().map(|(fault, nth)| format!("{fault:?} {nth}")).collect();
+            let plans = faults.into_iter().map(|(action, nth)| vec![at_write(action, nth)]).collect();
+            Schedule { name: named(&words.join(", then ")), plans, ..plain.clone() }
+        }));
+        let after = (0..events).flat_map(|event| actions(&story.world).into_iter().map(move |action| (event, action)));
+        all.extend(after.map(|(event, action)| Schedule {
+            name: named(&format!("{action:?} after {event}")),
+            after: Some((event, action)),
+            ..plain.clone()
+        }));
     }
     all
 }
@@ -85,10 +70,6 @@ fn faults(writes: u32) -> Vec<Vec<(FaultAction, u32)>> {
         }
     }
     all
-}
-
-fn fault(action: FaultAction, nth: u32) -> Fault {
-    Fault { kind: "Rollout".to_owned(), namespace: None, why: ANY.to_owned(), nth, action }
 }
 
 /// What people may do at any moment, and what may happen.

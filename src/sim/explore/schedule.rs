@@ -45,11 +45,11 @@ pub struct Schedule {
     /// What happens when so many events have happened.
     pub(super) after: Option<(usize, Action)>,
     /// How late watches are.
-    lags: Vec<(&'static str, i64)>,
+    pub(super) lags: Vec<(&'static str, i64)>,
     /// The fault plan of each process in turn.
     pub(super) plans: Vec<Vec<Fault>>,
     /// From nothing, not from where the first revision is served.
-    from_nothing: bool,
+    pub(super) from_nothing: bool,
 }
 
 /// What came of a schedule.
@@ -232,7 +232,11 @@ fn fault(random: &mut Random) -> Fault {
         77..=82 => FaultAction::Unavailable,
         _ => FaultAction::Delay(Duration::from_millis(u64::try_from(random.between(1, 4_000)).unwrap_or(1))),
     };
-    let nth = u32::try_from(random.between(1, 25)).unwrap_or(1);
+    at_write(action, u32::try_from(random.between(1, 25)).unwrap_or(1))
+}
+
+/// A fault at the write of a Rollout that has this number in its process.
+pub(super) fn at_write(action: FaultAction, nth: u32) -> Fault {
     Fault { kind: "Rollout".to_owned(), namespace: None, why: ANY.to_owned(), nth, action }
 }
 

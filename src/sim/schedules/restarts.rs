@@ -18,6 +18,16 @@ fn opened(unavailable: Value) -> Shop {
     shop
 }
 
+/// A canary is paused at this share.
+fn paused_at(weight: i64) -> Shop {
+    let mut shop = Shop::with(json!([{"setWeight": weight}, {"pause": {}}]), vec![], &[]);
+    shop.play(60);
+    shop.deploy(0, "web:2");
+    shop.play(60);
+    assert_eq!((shop.phase().as_str(), shop.weight()), ("Paused", weight), "{}", shop.story());
+    shop
+}
+
 fn time(second: i64) -> String {
     (START.parse::<Timestamp>().expect("a time") + SignedDuration::from_secs(second)).to_string()
 }
@@ -72,11 +82,7 @@ fn a_restart_replaces_each_pod_once_inside_what_may_be_missing() {
 /// In the middle of an update both revisions are restarted, and the update goes on where it was.
 #[test]
 fn a_restart_in_the_middle_restarts_stable_and_canary_and_keeps_the_share() {
-    let mut shop = Shop::with(json!([{"setWeight": 20}, {"pause": {}}]), vec![], &[]);
-    shop.play(60);
-    shop.deploy(0, "web:2");
-    shop.play(60);
-    assert_eq!((shop.phase().as_str(), shop.weight()), ("Paused", 20), "{}", shop.story());
+    let mut shop = paused_at(20);
     shop.annotate(0, "restart", "2026-01-01T00:02:00Z");
     assert_eq!(extremes(&mut shop, 180), (3, 4), "{}", shop.story());
     assert_eq!((shop.phase().as_str(), shop.weight()), ("Paused", 20), "{}", shop.story());
@@ -89,11 +95,7 @@ fn a_restart_in_the_middle_restarts_stable_and_canary_and_keeps_the_share() {
 /// each pass.
 #[test]
 fn a_restart_of_a_canary_whose_share_is_not_known_adds_one_pod_and_no_more() {
-    let mut shop = Shop::with(json!([{"setWeight": 40}, {"pause": {}}]), vec![], &[]);
-    shop.play(60);
-    shop.deploy(0, "web:2");
-    shop.play(60);
-    assert_eq!((shop.phase().as_str(), shop.weight()), ("Paused", 40), "{}", shop.story());
+    let mut shop = paused_at(40);
     shop.run.at(0, |state| {
         state.traefiks[1].silent = true;
         let sets = replica_sets(state);

@@ -1,3 +1,5 @@
+//! What the simulated API server does with versions, owners of fields and deletions, as the real one does.
+
 use super::Server;
 use crate::core::object::{ObjectRef, ResourceType};
 use jiff::Timestamp;

@@ -1,8 +1,7 @@
 //! How soon a metric that turns bad costs the canary its share.
 
-use super::{Measures, median};
-use crate::report::Figure;
-use crate::world::{NAMESPACE, shop};
+use super::{Measures, held};
+use crate::world::NAMESPACE;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::time::Duration;
@@ -27,20 +26,8 @@ impl Measures {
             from_answer.push(ms(written.duration_since(told)));
             from_turn.push(ms(written.duration_since(turned)));
         }
-        for (what, times, incumbent) in [
-            ("first failing answer of a metric at 1 s -> weight 0 written", from_answer, 190.0),
-            ("metric turned bad -> weight 0 written", from_turn, 850.0),
-        ] {
-            let most = times.iter().copied().fold(0.0, f64::max);
-            self.report.add(Figure {
-                what: format!("{what}, n={TURNS}"),
-                unit: "ms",
-                measured: median(times),
-                target: None,
-                incumbent: Some(incumbent),
-                detail: format!("at most {most:.1}"),
-            });
-        }
+        self.report_times("first failing answer of a metric at 1 s -> weight 0 written", from_answer, None, 190.0);
+        self.report_times("metric turned bad -> weight 0 written", from_turn, None, 850.0);
         Ok(())
     }
 
@@ -57,7 +44,7 @@ impl Measures {
 
     /// Its canary of four pods stays at 20 %, watched by the metric.
     fn judged(&self) -> Vec<serde_json::Value> {
-        let mut objects = shop(NAME, 4, &json!([{"setWeight": 20}, {"pause": {}}]));
+        let mut objects = held(NAME);
         for object in objects.iter_mut().filter(|o| o["kind"] == "Rollout") {
             object["spec"]["strategy"]["canary"]["analysis"] = json!({"templates": [{"templateName": NAME}]});
         }
