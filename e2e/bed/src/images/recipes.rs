@@ -268,26 +268,38 @@ fn listed(listing: &str, unpacked: &str) -> Option<BTreeMap<String, PathBuf>> {
     Some(found)
 }
 
-/// Where the build of the product leaves its program, which runs on this machine too.
-pub fn product_binary() -> PathBuf {
-    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| cache::checkout().join("target"), PathBuf::from);
-    folder.join(rust::target()).join("image/tidegate")
-}
-
-/// The product: one static program, the machine's root certificates, nobody's user.
-pub fn product(cache: &Cache) -> Result<Named> {
+/// Builds the product's program, static, with one of the workspace's profiles; it runs on this machine too.
+///
+/// # Errors
+/// When cargo fails, with the end of its log.
+pub fn product_program(cache: &Cache, profile: &str) -> Result<PathBuf> {
     let target = rust::target();
     let mut cargo = rust::cargo(cache)?;
     let what = "building tidegate";
     let step = say::Step::begin(what, "about 6 min cold on two cores, seconds when little changed");
     let log = cache.logs().join("build-tidegate.log");
     let under = target.replace('-', "_");
-    cargo.current_dir(cache::checkout()).args(["build", "--profile", "image", "--target", &target, "-p", "tidegate"]);
+    cargo.current_dir(cache::checkout()).args(["build", "--profile", profile, "--target", &target, "-p", "tidegate"]);
     // ring's C needs no libc but the compiler's default fortification calls glibc's; so any cc will do, without musl's own.
     cargo.env(format!("CC_{under}"), "cc").env(format!("CFLAGS_{under}"), "-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=0");
     process::logged(what, &mut cargo, &log)?;
     step.done();
-    let binary = product_binary();
+    Ok(built(profile))
+}
+
+fn built(profile: &str) -> PathBuf {
+    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| cache::checkout().join("target"), PathBuf::from);
+    folder.join(rust::target()).join(profile).join("tidegate")
+}
+
+/// Where the build of the product's image leaves its program, which runs on this machine too.
+pub fn product_binary() -> PathBuf {
+    built("image")
+}
+
+/// The product: one static program, the machine's root certificates, nobody's user.
+pub fn product(cache: &Cache) -> Result<Named> {
+    let binary = product_program(cache, "image")?;
     let bytes = fs::read(&binary).doing(|| format!("reading {}", binary.display()))?;
     let hash = hex(&Sha256::digest(&bytes));
     let start = Start { entrypoint: &["/tidegate"], user: NONROOT, env: &["PATH=/"], folder: "/" };
