@@ -12,8 +12,8 @@ pub use own_writes::OwnWrites;
 use crate::core::object::{ObjectRef, ResourceType};
 use crate::core::row::{
     AnalysisRunRow, AnalysisTemplateRow, AppProjectRow, ApplicationRow, ClusterAnalysisTemplateRow, DeploymentRow,
-    EndpointSliceRow, IngressRouteRow, IngressRow, KeptRollout, Meta, ReplicaSetRow, Row, ServersTransportRow,
-    ServiceRow, TraefikServiceRow,
+    EndpointSliceRow, IngressRouteRow, IngressRow, Keep, Meta, ReplicaSetRow, RolloutRow, Row, ServersTransportRow,
+    ServiceRow, TraefikServiceRow, number,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,13 +42,13 @@ pub struct Change {
 }
 
 /// The rows of one kind.
-pub struct Cache<R> {
+pub struct Cache<R: Row> {
     inner: RwLock<Inner<R>>,
 }
 
-struct Inner<R> {
+struct Inner<R: Row> {
     /// By namespace and name.
-    rows: BTreeMap<(String, String), Arc<R>>,
+    rows: BTreeMap<(String, String), R::Kept>,
     /// By namespace and Rollout: names of rows that belong to it and do not begin with its name.
     tagged: BTreeMap<(String, String), BTreeSet<String>>,
     streams: BTreeMap<Scope, Stream>,
@@ -78,19 +78,19 @@ pub struct StreamState {
     pub trouble: Option<String>,
 }
 
-impl<R> Default for Cache<R> {
+impl<R: Row> Default for Cache<R> {
     fn default() -> Self {
         Self { inner: RwLock::new(Inner { rows: BTreeMap::new(), tagged: BTreeMap::new(), streams: BTreeMap::new() }) }
     }
 }
 
-impl<R> fmt::Debug for Cache<R> {
+impl<R: Row> fmt::Debug for Cache<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Cache({} rows)", self.read().rows.len())
     }
 }
 
-impl<R> Cache<R> {
+impl<R: Row> Cache<R> {
     // A panic while a lock is held leaves whole rows behind: every change below is one insert or remove.
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Inner<R>> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner)
@@ -104,14 +104,31 @@ impl<R> Cache<R> {
 /// Reading: what `observe` uses.
 impl<R: Row> Cache<R> {
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<R>> {
-        self.read().rows.get(&(namespace.to_owned(), name.to_owned())).cloned()
+        self.look(namespace, name, R::Kept::open)
+    }
+
+    pub fn has(&self, namespace: &str, name: &str) -> bool {
+        self.look(namespace, name, |_| ()).is_some()
+    }
+
+    /// Looks at a row as it is kept.
+    pub fn look<T>(&self, namespace: &str, name: &str, at: impl FnOnce(&R::Kept) -> T) -> Option<T> {
+        self.read().rows.get(&(namespace.to_owned(), name.to_owned())).map(at)
+    }
+
+    /// What `of` says of the rows of a namespace as they are kept, or of all.
+    pub fn filter_map<T>(&self, namespace: Option<&str>, of: impl FnMut(&R::Kept) -> Option<T>) -> Vec<T> {
+        let inner = self.read();
+        let from = (namespace.unwrap_or_default().to_owned(), String::new());
+        let within = inner.rows.range(from..).take_while(|((ns, _), _)| namespace.is_none_or(|n| n == ns));
+        within.map(|(_, row)| row).filter_map(of).collect()
     }
 
     /// The rows of a namespace, by name. An empty namespace holds the objects of the cluster.
     pub fn list(&self, namespace: &str) -> Vec<Arc<R>> {
         let inner = self.read();
         let from = inner.rows.range((namespace.to_owned(), String::new())..);
-        from.take_while(|((ns, _), _)| ns == namespace).map(|(_, row)| row.clone()).collect()
+        from.take_while(|((ns, _), _)| ns == namespace).map(|(_, row)| row.open()).collect()
     }
 
     /// Everything of a namespace that may matter to a Rollout, by name: what is named as it is, or so and something more
@@ -121,7 +138,7 @@ impl<R: Row> Cache<R> {
         let begin = format!("{rollout}-");
         let behind = inner.rows.range((namespace.to_owned(), begin.clone())..);
         let behind = behind.take_while(|((ns, name), _)| ns == namespace && name.starts_with(&begin));
-        let mut found: BTreeMap<&str, &Arc<R>> = behind.map(|((_, name), row)| (name.as_str(), row)).collect();
+        let mut found: BTreeMap<&str, &R::Kept> = behind.map(|((_, name), row)| (name.as_str(), row)).collect();
         let tag = (namespace.to_owned(), rollout.to_owned());
         let tagged = inner.tagged.get(&tag).into_iter().flatten().map(String::as_str);
         for name in tagged.chain(names.iter().map(String::as_str)).chain([rollout]) {
@@ -129,12 +146,12 @@ impl<R: Row> Cache<R> {
                 found.insert(name, row);
             }
         }
-        found.into_values().cloned().collect()
+        found.into_values().map(Keep::open).collect()
     }
 
     /// All rows, by namespace and name.
     pub fn all(&self) -> Vec<Arc<R>> {
-        self.read().rows.values().cloned().collect()
+        self.read().rows.values().map(Keep::open).collect()
     }
 
     /// Every declared stream has listed at least once. A cache without streams is never synced.
@@ -280,7 +297,7 @@ impl<R: Row> Cache<R> {
     fn reflects(&self, namespace: &str, name: &str, version: u64, lists: u64) -> bool {
         let inner = self.read();
         let row = inner.rows.get(&(namespace.to_owned(), name.to_owned()));
-        if row.is_some_and(|r| number(&r.meta().resource_version) >= version) {
+        if row.is_some_and(|r| r.version() >= version) {
             return true;
         }
         // Deleted since, or never to be seen under this label: the stream went past the version, or listed anew.
@@ -300,11 +317,11 @@ impl<R: Row> Inner<R> {
         for tag in tags(row.meta()) {
             self.tagged.entry(tag).or_default().insert(place.1.clone());
         }
-        self.rows.insert(place, Arc::new(row));
+        self.rows.insert(place, R::Kept::keep(row));
     }
 
     fn take(&mut self, place: &(String, String)) -> Option<Arc<R>> {
-        let row = self.rows.remove(place)?;
+        let row = self.rows.remove(place)?.open();
         for tag in tags(row.meta()) {
             if let Some(names) = self.tagged.get_mut(&tag) {
                 names.remove(&place.1);
@@ -326,7 +343,7 @@ fn tags(meta: &Meta) -> impl Iterator<Item = (String, String)> + '_ {
         .map(|rollout| (meta.namespace.clone(), rollout.to_owned()))
 }
 
-impl<R> Inner<R> {
+impl<R: Row> Inner<R> {
     fn covering(&self, namespace: &str) -> Option<&Stream> {
         self.streams.get(&None).or_else(|| self.streams.get(&Some(namespace.to_owned())))
     }
@@ -343,12 +360,6 @@ impl Stream {
 fn change<R: Row>(row: &R, gone: bool) -> Change {
     let meta = row.meta().clone();
     Change { target: ObjectRef::new(R::resource(), &meta.namespace, &meta.name), meta, gone }
-}
-
-/// Versions are opaque only across resources; within one they are numbers (Kubernetes 1.35 and later say so). One that is
-/// not counts as oldest.
-fn number(resource_version: &str) -> u64 {
-    resource_version.parse().unwrap_or(0)
 }
 
 /// A row that a cache of ours holds.
@@ -390,7 +401,7 @@ macro_rules! caches {
 }
 
 caches! {
-    rollouts: KeptRollout;
+    rollouts: RolloutRow;
     applications: ApplicationRow;
     app_projects: AppProjectRow;
     replica_sets: ReplicaSetRow;

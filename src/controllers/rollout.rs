@@ -7,7 +7,6 @@ use crate::core::plan::Plan;
 use crate::core::question::Told;
 use crate::core::rollout::{ANNOTATION_MANAGED_BY, Observed};
 use jiff::Timestamp;
-use std::sync::Arc;
 
 /// The kind Rollout.
 #[derive(Debug)]
@@ -22,7 +21,7 @@ impl Kind for Rollout {
 
     fn observe(world: &World, key: &Key) -> Result<Observed, NotYet> {
         let (caches, namespace, name) = (&world.caches, key.namespace.as_str(), key.name.as_str());
-        let rollout = caches.rollouts.synced()?.get(namespace, name).map(|kept| Arc::new(kept.open()));
+        let rollout = caches.rollouts.synced()?.get(namespace, name);
         let mut names = rollout.as_ref().map(|rollout| rollout.named()).unwrap_or_default();
         let ingresses = caches.ingresses.synced()?;
         let behind: Vec<_> = names.iter().filter_map(|name| ingresses.get(namespace, name)).collect();
@@ -48,7 +47,7 @@ impl Kind for Rollout {
             ..Observed::default()
         };
         observed.others = marks(&observed)
-            .filter(|other| caches.rollouts.get(namespace, other).is_some())
+            .filter(|other| caches.rollouts.has(namespace, other))
             .map(str::to_owned)
             .collect();
         Ok(observed.narrowed())

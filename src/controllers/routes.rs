@@ -26,11 +26,6 @@ pub fn keys(caches: &Caches, change: &Change) -> Vec<(Key, Lane)> {
         keys.extend(applications.map(|a| (key(&a), Lane::Normal)));
         return keys;
     }
-    let rollouts = if ACROSS_NAMESPACES.contains(&target.resource.kind.as_ref()) {
-        caches.rollouts.all()
-    } else {
-        caches.rollouts.list(&target.namespace)
-    };
     let lane = lane(caches, change);
     // What a Rollout changed in others' objects is put back when it is gone, also when that is found at start.
     // ReplicaSets that it left behind hold that up until they go.
@@ -38,25 +33,33 @@ pub fn keys(caches: &Caches, change: &Change) -> Vec<(Key, Lane)> {
     let (label, mark) = (rollout::LABEL_ROLLOUT, rollout::ANNOTATION_MANAGED_BY);
     let name = change.meta.labels.get(label).or_else(|| change.meta.annotations.get(mark));
     if let Some(name) = name.filter(|_| lent) {
-        if caches.rollouts.get(&target.namespace, name).is_none() {
+        if !caches.rollouts.has(&target.namespace, name) {
             keys.push((ObjectRef::new(ResourceType::ROLLOUT, &target.namespace, name), lane));
         }
     }
-    for row in rollouts.iter().filter(|row| rollout::concerns(row, target, &change.meta)) {
-        keys.push((ObjectRef::new(ResourceType::ROLLOUT, &row.meta.namespace, &row.meta.name), lane));
-    }
+    let across = ACROSS_NAMESPACES.contains(&target.resource.kind.as_ref());
+    let namespace = Some(target.namespace.as_str()).filter(|_| !across);
+    keys.extend(caches.rollouts.filter_map(namespace, |kept| {
+        let key = || ObjectRef::new(ResourceType::ROLLOUT, &*kept.namespace, &*kept.name);
+        rollout::concerns(kept, target, &change.meta).then(|| (key(), lane))
+    }));
     keys
 }
 
-/// An abort that was asked for, a run that failed, a canary that may have lost its endpoints: these pass at once.
+/// An abort that was asked for, a run that failed, a canary with a share that may have lost its endpoints: these pass at once. What
+/// is not one of these must not be in their way.
 fn lane(caches: &Caches, change: &Change) -> Lane {
+    let (namespace, name) = (&change.target.namespace, &change.target.name);
     let urgent = match change.target.resource.kind.as_ref() {
         "Rollout" => change.meta.annotations.contains_key("tidegate.dev/abort"),
         "AnalysisRun" => {
-            let run = caches.analysis_runs.get(&change.target.namespace, &change.target.name);
+            let run = caches.analysis_runs.get(namespace, name);
             run.is_some_and(|r| matches!(r.phase.as_str(), "Failed" | "Error"))
         }
-        "EndpointSlice" => true,
+        "EndpointSlice" => {
+            let serves = |rollout| caches.rollouts.look(namespace, rollout, |kept| kept.canary_serves) == Some(true);
+            change.meta.rollouts().any(serves)
+        }
         _ => false,
     };
     if urgent { Lane::Urgent } else { Lane::Normal }
@@ -65,14 +68,14 @@ fn lane(caches: &Caches, change: &Change) -> Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::row::{KeptRollout, Meta, Row, ServiceRow};
+    use crate::core::row::{EndpointSliceRow, Meta, RolloutRow, Row, ServiceRow};
     use jiff::Timestamp;
     use serde_json::json;
 
     fn caches() -> Caches {
         let caches = Caches::default();
         for (name, service) in [("web", "web-stable"), ("api", "api-stable")] {
-            let row = KeptRollout::read(
+            let row = RolloutRow::read(
                 &json!({"metadata": {"name": name, "namespace": "shop", "uid": name, "resourceVersion": "1"},
                 "spec": {"strategy": {"canary": {"stableService": service}}}}),
             );
@@ -98,5 +101,19 @@ mod tests {
         assert_eq!(keys(&caches(), &change), [(target.clone(), Lane::Normal)]);
         change.meta.annotations.insert("tidegate.dev/abort".into(), "bad".into());
         assert_eq!(keys(&caches(), &change), [(target, Lane::Urgent)]);
+    }
+
+    #[test]
+    fn endpoints_are_urgent_while_a_canary_has_a_share() {
+        for (share, lane) in [(0, Lane::Normal), (20, Lane::Urgent)] {
+            let caches = caches();
+            let row = RolloutRow::read(&json!({"metadata": {"name": "web", "namespace": "shop", "uid": "web",
+                "resourceVersion": "2"}, "spec": {}, "status": {"traffic": {"want": {"canary": share}}}}));
+            caches.rollouts.apply(&None, row.expect("a Rollout"), Timestamp::UNIX_EPOCH);
+            let slice = EndpointSliceRow::read(&json!({"metadata": {"name": "web-canary-x", "namespace": "shop", "uid": "e",
+                "resourceVersion": "3", "labels": {"tidegate.dev/rollout": "web"}}}));
+            let change = caches.endpoint_slices.apply(&None, slice.expect("a slice"), Timestamp::UNIX_EPOCH);
+            assert_eq!(keys(&caches, &change), [(ObjectRef::new(ResourceType::ROLLOUT, "shop", "web"), lane)], "{share}");
+        }
     }
 }

@@ -20,8 +20,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Shortest time between two readings of an instance: a change is live after 150 ms at the median.
+/// Between two readings of an instance while somebody waits: a change is live after 150 ms at the median.
 const EVERY: Duration = Duration::from_millis(250);
+/// The same when somebody new asks: a write was just made, and Traefik may be quick.
+const SOON: Duration = Duration::from_millis(50);
+/// Rest after a reading, in times that it took: with thousands of routes a reading is work, for both sides.
+const REST: u32 = 4;
 /// Longest that one instance may take for a reading; it is then silent.
 const ANSWER: Duration = Duration::from_secs(2);
 /// An unchanged answer is repeated after this, so that it is known to be true still.
@@ -73,10 +77,16 @@ impl Traefik {
                     }
                     let began = crate::clock::now();
                     let snapshots = read_all(&client, &mut instances).await;
-                    let took = crate::clock::now().duration_since(began);
+                    let took = Duration::try_from(crate::clock::now().duration_since(began)).unwrap_or_default();
                     reader.rounds.send_replace(Arc::new(Round { began: Some(began), snapshots }));
-                    // Never more than half of the time is spent reading.
-                    tokio::time::sleep(EVERY.max(Duration::try_from(took).unwrap_or(EVERY))).await;
+                    let rest = took.saturating_mul(REST);
+                    tokio::select! {
+                        () = tokio::time::sleep(rest.max(EVERY)) => {}
+                        () = async {
+                            reader.asked.notified().await;
+                            tokio::time::sleep(rest.max(SOON)).await;
+                        } => {}
+                    }
                 }
             };
             tokio::select! {

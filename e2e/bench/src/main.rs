@@ -37,6 +37,9 @@ struct Arguments {
     /// Rollouts at the end, at least 100.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(100..=5000))]
     rollouts: u16,
+    /// Measures to take, all by default; memory and restarts are always measured.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<measures::Measure>,
     /// Where the figures go, as JSON.
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,
@@ -55,7 +58,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     };
     let audit = audit::Audit::open(arguments.run.join("log/audit.log"), world::USER.to_owned());
     let metric = metric::Metric::start().await?;
-    let report = measures::Measures::new(world, program, audit, metric).run(arguments.rollouts.into()).await?;
+    let report = measures::Measures::new(world, program, audit, metric, arguments.only).run(arguments.rollouts.into()).await?;
     std::fs::write(&arguments.json, serde_json::to_string_pretty(&report)?)?;
     let missed = report.missed().count();
     println!(

@@ -21,9 +21,25 @@ const ABORTS: usize = 20;
 /// Canaries that are aborted in the middle of a storm.
 const ABORTS_IN_STORM: usize = 5;
 
+/// What can be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Measure {
+    /// Requests while nothing happens.
+    Rest,
+    /// One canary, alone.
+    Canary,
+    /// Aborts, alone.
+    Abort,
+    /// Metrics that fail.
+    Reaction,
+    /// All canaries at once.
+    Storm,
+}
+
 /// A run of all measures on one cluster.
 #[derive(Debug)]
 pub(crate) struct Measures {
+    only: Vec<Measure>,
     world: World,
     program: Program,
     audit: Audit,
@@ -50,8 +66,9 @@ struct Cost {
 }
 
 impl Measures {
-    pub(crate) fn new(world: World, program: Program, audit: Audit, metric: Metric) -> Self {
-        Self { world, program, audit, metric, report: Report::default(), version: 1 }
+    /// `only`: the measures to take; empty takes all.
+    pub(crate) fn new(world: World, program: Program, audit: Audit, metric: Metric, only: Vec<Measure>) -> Self {
+        Self { only, world, program, audit, metric, report: Report::default(), version: 1 }
     }
 
     /// Takes all figures, with `most` Rollouts at the end.
@@ -79,18 +96,28 @@ impl Measures {
         until(&self.world, limit, "Rollouts are Healthy", &names, settled).await?;
         self.quiet().await?;
         self.memory(&controller, scale.rollouts, scale.memory)?;
-        if alone {
+        if alone && self.takes(Measure::Rest) {
             self.rest().await?;
         }
         controller.stop().await?;
         let controller = self.restart(&scale).await?;
-        if alone {
+        if alone && self.takes(Measure::Canary) {
             self.canaries().await?;
+        }
+        if alone && self.takes(Measure::Abort) {
             self.aborts().await?;
+        }
+        if alone && self.takes(Measure::Reaction) {
             self.reactions().await?;
         }
-        self.storm(&controller, &scale, &names, !alone).await?;
+        if self.takes(Measure::Storm) {
+            self.storm(&controller, &scale, &names, !alone).await?;
+        }
         Ok(controller)
+    }
+
+    fn takes(&self, measure: Measure) -> bool {
+        self.only.is_empty() || self.only.contains(&measure)
     }
 
     fn memory(

@@ -1,8 +1,9 @@
 //! What each key wrote and its caches have not seen yet.
 
-use super::{Cache, Caches, EachKind, Held, NotYet, each_kind, number};
+use super::{Cache, Caches, EachKind, Held, NotYet, each_kind};
 use crate::cluster::write::{Became, Written};
 use crate::core::object::{Key, ObjectRef, ResourceType};
+use crate::core::row::number;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 

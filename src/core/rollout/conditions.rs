@@ -299,8 +299,19 @@ const TOLD: [&str; 8] = [
     "message",
     "conditions",
 ];
+/// Parts of fields that may be told late. The time of a deadline runs a little longer by it, never shorter.
+const TOLD_WITHIN: [(&str, &[&str]); 2] = [("traffic", &["instances"]), ("progress", &["at", "available"])];
 /// Between two writes that only tell: what happens in quick succession is told once, with its end.
 const TOLD_EVERY: Span = Span::from_secs(1);
+
+/// Whether nothing is decided by what a patch says of a field.
+fn is_told(field: &str, patch: &Value) -> bool {
+    let within = TOLD_WITHIN.iter().find(|(outer, _)| *outer == field);
+    TOLD.contains(&field)
+        || within.zip(patch.as_object()).is_some_and(|((_, inner), patch)| {
+            patch.keys().all(|field| inner.contains(&field.as_str()))
+        })
+}
 
 /// The write that makes the status what it shall be, if it is not, and if it is worth one already.
 pub(super) fn status_write(pass: &mut Pass<'_>) -> Option<StatusWrite> {
@@ -308,17 +319,16 @@ pub(super) fn status_write(pass: &mut Pass<'_>) -> Option<StatusWrite> {
     let wanted = serde_json::to_value(&pass.next).expect("a status is plain JSON");
     let write = StatusWrite::between(rollout.target(), &rollout.meta.resource_version, &rollout.status, &wanted)?;
     let only = |told: &dyn Fn(&str) -> bool| {
-        write
-            .patch
-            .as_object()
-            .is_some_and(|fields| fields.keys().all(|field| TOLD.contains(&field.as_str()) || told(field)))
+        let patch = write.patch.as_object();
+        patch.is_some_and(|fields| fields.iter().all(|(field, value)| is_told(field, value) || told(field)))
     };
     // Whether the template is accepted is known in a moment, and then there is more to say.
     let is_tried = f.pending.as_ref().is_some_and(|pending| pending.refusal.is_none());
     if is_tried && only(&|field| matches!(field, "phase" | "observedGeneration")) {
         return None;
     }
-    let told = f.seen.conditions.iter().filter_map(|condition| condition.last_update_time).max();
+    let progress = f.seen.progress.as_ref().and_then(|progress| progress.at);
+    let told = f.seen.conditions.iter().filter_map(|condition| condition.last_update_time).max().max(progress);
     let again = told.filter(|told| *told <= f.now).map(|told| TOLD_EVERY.after(told)).filter(|again| f.now < *again);
     match again {
         Some(again) if only(&|_| false) => {

@@ -107,19 +107,18 @@ impl Default for Settings {
 /// Whether a change of the object with this name and metadata may change what is decided about the Rollout: who keeps
 /// the caches asks this for the Rollouts of the object's namespace (of all namespaces for Ingress, IngressRoute and
 /// ClusterAnalysisTemplate), and wakes those that say yes.
-pub fn concerns(rollout: &KeptRollout, target: &ObjectRef, meta: &Meta) -> bool {
-    let ours = &rollout.meta;
+pub fn concerns(ours: &KeptRollout, target: &ObjectRef, meta: &Meta) -> bool {
     match target.resource.kind.as_ref() {
-        "Rollout" => target.namespace == ours.namespace && target.name == ours.name,
-        "ReplicaSet" if meta.owner.is_none() => meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| *n == ours.name),
-        "ReplicaSet" | "AnalysisRun" => meta.owner.as_ref().is_some_and(|o| o.uid == ours.uid),
-        "EndpointSlice" | "ServersTransport" => meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| *n == ours.name),
+        "Rollout" => *target.namespace == *ours.namespace && *target.name == *ours.name,
+        "ReplicaSet" if meta.owner.is_none() => meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| **n == *ours.name),
+        "ReplicaSet" | "AnalysisRun" => meta.owner.as_ref().is_some_and(|o| *o.uid == *ours.uid),
+        "EndpointSlice" | "ServersTransport" => meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| **n == *ours.name),
         // A false yes costs one pass.
-        _ if target.namespace == ours.namespace || target.namespace.is_empty() => {
-            meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| *n == ours.name) || rollout.names(&target.name)
+        _ if *target.namespace == *ours.namespace || target.namespace.is_empty() => {
+            meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| **n == *ours.name) || ours.names(&target.name)
         }
         // Siblings of the host in other namespaces.
-        "Ingress" | "IngressRoute" => rollout.routes_by_traefik,
+        "Ingress" | "IngressRoute" => ours.routes_by_traefik,
         _ => false,
     }
 }

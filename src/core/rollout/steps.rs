@@ -10,6 +10,9 @@ use super::sizes::{self, enough};
 use super::spec::{Canary, Step};
 use crate::core::scalar::Weight;
 
+/// The reason of a pause that is a step.
+const PAUSE_STEP: &str = "CanaryPauseStep";
+
 /// Makes at most one step (K1).
 pub(super) fn advance(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'_>>, promoted: bool) {
     let f = pass.f;
@@ -35,7 +38,7 @@ pub(super) fn advance(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Rou
         Phase::Updating => {
             if promoted && index(pass) < len {
                 pass.next.pause_conditions.clear();
-                end_step(pass, index(pass) + 1, "promoted");
+                end_step(pass, canary, index(pass) + 1, "promoted");
                 return;
             }
             if promoted {
@@ -47,13 +50,13 @@ pub(super) fn advance(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Rou
             }
             if pass.next.promote_full == Some(true) && index(pass) < len {
                 pass.next.pause_conditions.clear();
-                end_step(pass, len, "all that was left was skipped");
+                end_step(pass, canary, len, "all that was left was skipped");
                 return;
             }
             let at = index(pass);
             if at < len {
                 if step_is_done(pass, canary, routing, at) {
-                    end_step(pass, at + 1, "done");
+                    end_step(pass, canary, at + 1, "done");
                 }
                 return;
             }
@@ -79,11 +82,12 @@ fn keep_step_run(pass: &mut Pass<'_>, canary: &Canary) {
     }
 }
 
-fn end_step(pass: &mut Pass<'_>, to: usize, how: &str) {
+/// Ends the current step. A pause begins with the write that says so, and not with one more.
+fn end_step(pass: &mut Pass<'_>, canary: &Canary, to: usize, how: &str) {
     let from = index(pass);
     pass.next.current_step_index = Some(i32::try_from(to).unwrap_or(i32::MAX));
     pass.next.current_step_started_at = Some(pass.f.now);
-    pass.next.pause_conditions.retain(|p| p.reason != "CanaryPauseStep");
+    pass.next.pause_conditions.retain(|p| p.reason != PAUSE_STEP);
     pass.next.controller_pause = None;
     if let Some(status) = &mut pass.next.canary {
         status.current_step_analysis_run_status = None;
@@ -93,6 +97,9 @@ fn end_step(pass: &mut Pass<'_>, to: usize, how: &str) {
         progress.losses = None;
     }
     pass.notice(false, "RolloutStepCompleted", format!("Rollout step {from} completed: {how}"));
+    if matches!(canary.steps.get(to), Some(Step::Pause(_))) {
+        pass.pause(PAUSE_STEP);
+    }
 }
 
 /// Without a router the share is that of the pods: none are too many, and stable's are made (T7).
@@ -120,8 +127,8 @@ fn step_is_done(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'
         }
         Step::SetCanaryScale(_) => scaled,
         Step::Pause(duration) => {
-            pass.pause("CanaryPauseStep");
-            let started = pass.next.pause_conditions.iter().find(|p| p.reason == "CanaryPauseStep");
+            pass.pause(PAUSE_STEP);
+            let started = pass.next.pause_conditions.iter().find(|p| p.reason == PAUSE_STEP);
             let started = started.and_then(|p| p.start_time).unwrap_or(f.now);
             let Some(duration) = duration else { return false };
             // The pause is for users of the declared share: while a lost canary has none its time does not count.

@@ -1,18 +1,22 @@
 //! An AnalysisRun: whose it is, what it shall measure, and how it stands.
 
-use super::{Meta, Row, RowError};
+use super::kept::shared;
+use super::{Meta, Packed, Row, RowError};
 use crate::core::object::ResourceType;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 
 /// What is kept of an AnalysisRun. A Rollout reads labels, phase and message; the run's own decision the rest.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct AnalysisRunRow {
     pub meta: Meta,
     /// `Pending`, `Running`, `Successful`, `Failed`, `Error`, `Inconclusive`; empty before its first status.
     pub phase: String,
     pub message: String,
+    #[serde(with = "shared")]
     pub spec: Arc<Value>,
+    #[serde(with = "shared")]
     pub status: Arc<Value>,
 }
 
@@ -24,6 +28,8 @@ impl AnalysisRunRow {
 }
 
 impl Row for AnalysisRunRow {
+    type Kept = Packed<Self>;
+
     fn resource() -> ResourceType {
         ResourceType::ANALYSIS_RUN
     }

@@ -20,6 +20,8 @@ pub struct ClusterAnalysisTemplateRow {
 }
 
 impl Row for AnalysisTemplateRow {
+    type Kept = Arc<Self>;
+
     fn resource() -> ResourceType {
         ResourceType::ANALYSIS_TEMPLATE
     }
@@ -34,6 +36,8 @@ impl Row for AnalysisTemplateRow {
 }
 
 impl Row for ClusterAnalysisTemplateRow {
+    type Kept = Arc<Self>;
+
     fn resource() -> ResourceType {
         ResourceType::CLUSTER_ANALYSIS_TEMPLATE
     }

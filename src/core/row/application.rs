@@ -25,6 +25,8 @@ impl ApplicationRow {
 }
 
 impl Row for ApplicationRow {
+    type Kept = Arc<Self>;
+
     fn resource() -> ResourceType {
         ResourceType::APPLICATION
     }
@@ -50,6 +52,8 @@ pub struct AppProjectRow {
 }
 
 impl Row for AppProjectRow {
+    type Kept = Arc<Self>;
+
     fn resource() -> ResourceType {
         ResourceType::APP_PROJECT
     }

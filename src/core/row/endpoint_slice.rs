@@ -1,11 +1,12 @@
 //! An EndpointSlice: which pods stand behind a Service, and whether they are ready.
 
-use super::{Meta, Row, RowError};
+use super::{Meta, Packed, Row, RowError};
 use crate::core::object::ResourceType;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// What is kept of an EndpointSlice.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EndpointSliceRow {
     pub meta: Meta,
     /// The Service it belongs to.
@@ -16,7 +17,7 @@ pub struct EndpointSliceRow {
 }
 
 /// One pod behind a Service.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Endpoint {
     pub address: String,
     pub ready: bool,
@@ -27,6 +28,8 @@ pub struct Endpoint {
 }
 
 impl Row for EndpointSliceRow {
+    type Kept = Packed<Self>;
+
     fn resource() -> ResourceType {
         ResourceType::ENDPOINT_SLICE
     }

@@ -3,6 +3,7 @@
 use super::{Meta, Row, RowError};
 use crate::core::object::ResourceType;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// What is kept of an Ingress.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -42,6 +43,8 @@ impl IngressRow {
 }
 
 impl Row for IngressRow {
+    type Kept = Arc<Self>;
+
     fn resource() -> ResourceType {
         ResourceType::INGRESS
     }

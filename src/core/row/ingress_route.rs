@@ -32,6 +32,8 @@ impl Route {
 }
 
 impl Row for IngressRouteRow {
+    type Kept = Arc<Self>;
+
     fn resource() -> ResourceType {
         ResourceType::INGRESS_ROUTE
     }

@@ -3,11 +3,12 @@
 use super::RowError;
 use crate::core::rollout::{ANNOTATION_MANAGED_BY, LABEL_ROLLOUT};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Identity and version of an object; labels and annotations are kept by the rows that read them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Meta {
     /// Empty for objects of the cluster.
     pub namespace: String,
@@ -28,7 +29,7 @@ pub struct Meta {
 }
 
 /// The owner reference with `controller: true`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     pub kind: String,
     pub name: String,

@@ -9,6 +9,7 @@ mod application;
 mod endpoint_slice;
 mod ingress;
 mod ingress_route;
+mod kept;
 mod meta;
 mod replica_set;
 mod rollout;
@@ -23,6 +24,7 @@ pub use application::{AppProjectRow, ApplicationRow};
 pub use endpoint_slice::{Endpoint, EndpointSliceRow};
 pub use ingress::{Backend, IngressPath, IngressRow};
 pub use ingress_route::{IngressRouteRow, Route};
+pub use kept::{Keep, Packed, number};
 pub use meta::{Meta, Owner};
 pub use replica_set::ReplicaSetRow;
 pub use rollout::{KeptRollout, RolloutRow};
@@ -36,6 +38,9 @@ use serde_json::Value;
 
 /// What a cache holds of one object.
 pub trait Row: Clone + std::fmt::Debug + PartialEq + Send + Sync + Sized + 'static {
+    /// How a cache keeps it.
+    type Kept: Keep<Self>;
+
     /// What is watched to fill this row.
     fn resource() -> ResourceType;
 

@@ -1,14 +1,15 @@
 //! A ReplicaSet: its size, what of it runs, and for which revision.
 
 use super::meta::strings;
-use super::{Meta, Row, RowError};
+use super::{Meta, Packed, Row, RowError};
 use crate::core::object::ResourceType;
 use crate::core::rollout::ANNOTATION_ROLE;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What is kept of a ReplicaSet. Counts are pods.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ReplicaSetRow {
     pub meta: Meta,
     /// `spec.replicas`; 1 when the field is absent, as the API server reads it.
@@ -29,6 +30,8 @@ pub struct ReplicaSetRow {
 }
 
 impl Row for ReplicaSetRow {
+    type Kept = Packed<Self>;
+
     fn resource() -> ResourceType {
         ResourceType::REPLICA_SET
     }

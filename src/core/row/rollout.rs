@@ -1,78 +1,75 @@
 //! A Rollout: its spec and status as they are on the wire.
 
-use super::{Meta, Row, RowError};
+use super::kept::shared;
+use super::{Keep, Meta, Packed, Row, RowError};
 use crate::core::object::{ObjectRef, ResourceType};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-/// What is kept of a Rollout. Its spec is parsed by `core::rollout::spec`, once per decision.
-#[derive(Debug, Clone, PartialEq)]
+/// What is known of a Rollout. Its spec is parsed by `core::rollout::spec`, once per decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RolloutRow {
     pub meta: Meta,
     /// The stored spec, untyped: the hash of a template is made of what is stored, never of a typed copy.
+    #[serde(with = "shared")]
     pub spec: Arc<Value>,
+    #[serde(with = "shared")]
     pub status: Arc<Value>,
     /// Which field manager last wrote each `tidegate.dev/` annotation.
     pub annotation_managers: BTreeMap<String, String>,
 }
 
-/// A Rollout as it is kept between decisions: spec and status as text. As values they take ten times the memory.
-#[derive(Debug, Clone, PartialEq)]
+/// A Rollout as it is kept between decisions, with what each event of another object asks all of them.
+#[derive(Debug, Clone)]
 pub struct KeptRollout {
-    pub meta: Meta,
-    spec: Box<str>,
-    status: Box<str>,
-    annotation_managers: BTreeMap<String, String>,
-    /// Digests of the names that it mentions, sorted: each event of another object asks every Rollout for its name.
-    names: Box<[u64]>,
+    pub namespace: Box<str>,
+    pub name: Box<str>,
+    pub uid: Box<str>,
     /// It has a router.
     pub routes_by_traefik: bool,
+    /// By its last status a canary has a share, or may have.
+    pub canary_serves: bool,
+    /// Digests of the names that it mentions, sorted.
+    names: Box<[u64]>,
+    row: Packed<RolloutRow>,
 }
 
 impl KeptRollout {
-    /// The row that a decision reads.
-    pub fn open(&self) -> RolloutRow {
-        let value = |text: &str| Arc::new(serde_json::from_str(text).unwrap_or_default());
-        RolloutRow {
-            meta: self.meta.clone(),
-            spec: value(&self.spec),
-            status: value(&self.status),
-            annotation_managers: self.annotation_managers.clone(),
-        }
-    }
-
     /// Whether spec or the last status name an object so. Seldom yes where they do not, never no where they do.
     pub fn names(&self, name: &str) -> bool {
         self.names.binary_search(&digest(name)).is_ok()
     }
 }
 
-impl Row for KeptRollout {
-    fn resource() -> ResourceType {
-        ResourceType::ROLLOUT
-    }
-
-    fn read(object: &Value) -> Result<Self, RowError> {
-        let (spec, status) = (&object["spec"], &object["status"]);
+impl Keep<RolloutRow> for KeptRollout {
+    fn keep(row: RolloutRow) -> Self {
+        let (spec, status) = (&row.spec, &row.status);
         let mut names = Vec::new();
         for_each_name(spec, status, &mut |text| names.push(digest(text)));
         names.sort_unstable();
         names.dedup();
         let routed = |body: &&str| !spec["strategy"][body]["trafficRouting"]["traefik"].is_null();
-        Ok(Self {
-            meta: Meta::read(object)?,
-            spec: spec.to_string().into(),
-            status: status.to_string().into(),
-            annotation_managers: annotation_managers(object),
-            names: names.into(),
+        let share = |which: &&str| status["traffic"][which]["canary"].as_i64().unwrap_or(0);
+        Self {
+            namespace: row.meta.namespace.as_str().into(),
+            name: row.meta.name.as_str().into(),
+            uid: row.meta.uid.as_str().into(),
             routes_by_traefik: ["canary", "blueGreen"].iter().any(routed),
-        })
+            canary_serves: ["want", "live"].iter().any(|which| share(which) > 0),
+            names: names.into(),
+            row: Packed::keep(row),
+        }
     }
 
-    fn meta(&self) -> &Meta {
-        &self.meta
+    fn open(&self) -> Arc<RolloutRow> {
+        self.row.open()
+    }
+
+    fn version(&self) -> u64 {
+        self.row.version()
     }
 }
 
@@ -91,6 +88,8 @@ impl RolloutRow {
 }
 
 impl Row for RolloutRow {
+    type Kept = KeptRollout;
+
     fn resource() -> ResourceType {
         ResourceType::ROLLOUT
     }
@@ -168,9 +167,10 @@ mod tests {
                 {"templateName": "rate"}]}}]}}, "template": {"spec": {"serviceAccountName": "web"}}},
             "status": {"traffic": {"root": "web-root"}, "message": "elsewhere"},
         });
-        let row = KeptRollout::read(&object).expect("a whole Rollout");
+        let whole = RolloutRow::read(&object).expect("a whole Rollout");
+        let row = KeptRollout::keep(whole.clone());
         let open = row.open();
-        assert_eq!(open, RolloutRow::read(&object).expect("a whole Rollout"));
+        assert_eq!(*open, whole);
         assert_eq!(open.named().iter().collect::<Vec<_>>(), ["rate", "web-root", "web-stable"]);
         let named = ["web-stable", "rate", "web-root", "web", "elsewhere", ""].map(|name| row.names(name));
         assert_eq!(named, [true, true, true, false, false, false]);

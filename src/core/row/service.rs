@@ -1,13 +1,14 @@
 //! A Service: whom it selects, and under which ports.
 
 use super::meta::strings;
-use super::{Meta, Row, RowError};
+use super::{Meta, Packed, Row, RowError};
 use crate::core::object::ResourceType;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What is kept of a Service.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ServiceRow {
     pub meta: Meta,
     pub selector: BTreeMap<String, String>,
@@ -17,7 +18,7 @@ pub struct ServiceRow {
 }
 
 /// One port of a Service.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ServicePort {
     pub name: Option<String>,
     pub port: i64,
@@ -28,6 +29,8 @@ pub struct ServicePort {
 }
 
 impl Row for ServiceRow {
+    type Kept = Packed<Self>;
+
     fn resource() -> ResourceType {
         ResourceType::SERVICE
     }

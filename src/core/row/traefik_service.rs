@@ -1,14 +1,17 @@
 //! A TraefikService: its spec, and the children of a weighted one.
 
-use super::{Meta, Row, RowError};
+use super::kept::shared;
+use super::{Meta, Packed, Row, RowError};
 use crate::core::object::ResourceType;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 
 /// What is kept of a TraefikService.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct TraefikServiceRow {
     pub meta: Meta,
+    #[serde(with = "shared")]
     pub spec: Arc<Value>,
 }
 
@@ -21,6 +24,8 @@ impl TraefikServiceRow {
 }
 
 impl Row for TraefikServiceRow {
+    type Kept = Packed<Self>;
+
     fn resource() -> ResourceType {
         ResourceType::TRAEFIK_SERVICE
     }

@@ -1,8 +1,9 @@
 //! A workload that a Rollout takes its pod template from: a Deployment, a ReplicaSet or a PodTemplate.
 
 use super::meta::strings;
-use super::{Meta, Row, RowError};
+use super::{Meta, Packed, Row, RowError};
 use crate::core::object::{ObjectRef, ResourceType};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,7 +58,7 @@ impl WorkloadRow {
 }
 
 /// A Deployment that carries our label, since its pods were handed over to a Rollout: what is put back when that is gone.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DeploymentRow {
     pub meta: Meta,
     /// `spec.replicas`; 1 when the field is absent, as the API server reads it.
@@ -65,6 +66,8 @@ pub struct DeploymentRow {
 }
 
 impl Row for DeploymentRow {
+    type Kept = Packed<Self>;
+
     fn resource() -> ResourceType {
         ResourceType::DEPLOYMENT
     }

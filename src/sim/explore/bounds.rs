@@ -108,11 +108,20 @@ fn actions(world: &World) -> Vec<Action> {
 
 fn stories() -> Vec<Story> {
     let deploy = |image: &str| (0, Action::Deploy(image.to_owned()));
-    let abort = (4_500, Action::Command("abort", "by the story"));
+    // In the middle of the update, and when an abort is over.
+    let then = |action: Action| vec![deploy("web:2"), (4_500, action)];
+    let abort = Action::Command("abort", "by the story");
+    let retry = (12_000, Action::Command("retry", "true"));
     let scripts = [
         ("update", vec![deploy("web:2")]),
-        ("abort", vec![deploy("web:2"), abort]),
         ("never ready", vec![deploy("web:bad")]),
+        ("abort", then(abort.clone())),
+        ("abort and retry", [then(abort), vec![retry]].concat()),
+        ("promotion", then(Action::Command("promote", "full"))),
+        ("way back", then(Action::Deploy(super::world::FIRST.to_owned()))),
+        ("next update", then(Action::Deploy("web:3".to_owned()))),
+        ("restart", then(Action::Renew(None))),
+        ("more pods", then(Action::Scale(4))),
     ];
     let worlds = worlds();
     let pairs = worlds.iter().flat_map(|(name, world)| {
