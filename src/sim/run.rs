@@ -177,6 +177,11 @@ impl Run {
         self.after = Some((events, acts));
     }
 
+    /// Gives up what was to happen after so many events, where so many never happened. Returns whether there was such a thing.
+    pub(super) fn give_up(&mut self) -> bool {
+        self.after.take().is_some()
+    }
+
     pub fn now(&self) -> Timestamp {
         self.shared.state().now
     }

@@ -99,7 +99,7 @@ fn rules(suites: [&Option<Value>; 2], exploration: &Option<Value>) -> BTreeMap<S
             }
         }
     }
-    let parts = exploration.iter().flat_map(|report| [&report["within_bounds"], &report["schedules"]]);
+    let parts = exploration.iter().flat_map(|report| ["within_bounds", "pairs", "schedules"].map(|part| &report[part]));
     for (id, oracle) in parts.filter_map(|part| part["oracles"].as_object()).flatten() {
         let rule = rules.entry(id.clone()).or_default();
         rule.judged += oracle["checks"].as_u64().unwrap_or(0);

@@ -68,8 +68,11 @@ type Environment = Vec<(&'static str, &'static str)>;
 /// The parts that are a call of cargo, with their budgets on a warm machine in seconds.
 fn cargo_parts(options: &Options) -> Vec<(&'static str, u64, Arguments, Environment)> {
     // The same seeds each time: what they find is a change of ours. Others are run by hand (`docs/contributing.md`).
-    let (fuzz_seconds, explored_seconds, explored) =
-        if options.wide { ("60", "600", "100000") } else { ("15", "100", "9600") };
+    let (fuzz_seconds, within_bounds, by_chance) = if options.wide {
+        ("60", ["--pair-seconds", "300", "--pairs", "75000"], ["--seconds", "600", "--schedules", "100000"])
+    } else {
+        ("15", ["--pair-seconds", "90", "--pairs", "16000"], ["--seconds", "90", "--schedules", "9600"])
+    };
     vec![
         ("format", 10, vec!["fmt", "--all", "--check"], vec![]),
         ("lints", 110, lints(), vec![]),
@@ -95,7 +98,9 @@ fn cargo_parts(options: &Options) -> Vec<(&'static str, u64, Arguments, Environm
             300,
             [
                 ["run", "--quiet", "--profile", "explore", "--package"].as_slice(),
-                &["explore", "--", "--seconds", explored_seconds, "--schedules", explored, "--report", EXPLORATION],
+                &["explore", "--", "--report", EXPLORATION],
+                &within_bounds,
+                &by_chance,
             ]
             .concat(),
             vec![],

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use tidegate::core::rollout::Mutant;
-use tidegate::sim::explore::{Budget, Name, Report, Verdict, exhaust, explore, find, hunt, replay};
+use tidegate::sim::explore::{Budget, Name, Report, Verdict, exhaust, explore, find, hunt, pairs, replay};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -20,9 +20,18 @@ struct Options {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// At most so many schedules.
+    /// At most so many schedules by chance.
     #[arg(long, default_value_t = u64::MAX)]
     schedules: u64,
+    /// Explores all stories within bounds in full, not only the first ones: some 90,000 cases.
+    #[arg(long)]
+    all_stories: bool,
+    /// How long pairs of what goes wrong within bounds are run.
+    #[arg(long, default_value_t = 30)]
+    pair_seconds: u64,
+    /// At most so many pairs.
+    #[arg(long, default_value_t = u64::MAX)]
+    pairs: u64,
     /// Schedules in which a broken rule must be noticed; 0 breaks none.
     #[arg(long, default_value_t = 3_000)]
     mutants: u64,
@@ -35,6 +44,9 @@ struct Options {
     /// Only this case within bounds, by the name that a finding prints.
     #[arg(long, conflicts_with = "seed")]
     case: Option<String>,
+    /// Only this pair within bounds.
+    #[arg(long, conflicts_with_all = ["seed", "case"])]
+    pair: Option<u64>,
     /// A file for the report as JSON.
     #[arg(long)]
     report: Option<PathBuf>,
@@ -44,6 +56,7 @@ struct Options {
 #[derive(Debug, Serialize)]
 struct Whole {
     within_bounds: Report,
+    pairs: Report,
     schedules: Report,
     mutants: Vec<Verdict>,
 }
@@ -61,7 +74,7 @@ fn quiet_where_asked() {
 fn main() -> ExitCode {
     let options = Options::parse();
     quiet_where_asked();
-    if let Some(name) = options.seed.map(Name::Seed).or(options.case.map(Name::Case)) {
+    if let Some(name) = options.seed.map(Name::Seed).or(options.case.map(Name::Case)).or(options.pair.map(Name::Pair)) {
         let Some(schedule) = find(&name) else {
             eprintln!(
                 "there is no case {name}: cargo run --profile explore --package explore prints names of findings"
@@ -74,22 +87,29 @@ fn main() -> ExitCode {
         return verdict(!broken);
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let within_bounds = if options.seeds_only { Report::default() } else { exhaust(threads) };
+    let (mut within_bounds, mut in_pairs) = (Report::default(), Report::default());
+    let budget = |schedules, seconds| {
+        let time = Duration::from_secs(seconds);
+        Budget { first: options.from, schedules, time, threads }
+    };
     if !options.seeds_only {
-        println!("everything within bounds (src/sim/explore/bounds.rs):");
+        within_bounds = exhaust(threads, options.all_stories);
+        println!("everything within bounds, one by one (src/sim/explore/bounds.rs):");
         show(&within_bounds);
+        in_pairs = pairs(budget(options.pairs, options.pair_seconds));
+        println!("within bounds in pairs, from {}:", options.from);
+        show(&in_pairs);
     }
-    let time = Duration::from_secs(options.seconds);
-    let schedules = explore(Budget { first_seed: options.from, schedules: options.schedules, time, threads });
+    let schedules = explore(budget(options.schedules, options.seconds));
     println!("by chance, from seed {}:", options.from);
     show(&schedules);
     let mutants = if options.mutants > 0 { hunt(options.from, options.mutants) } else { Vec::new() };
     show_mutants(&mutants);
-    let found = within_bounds.findings.total + schedules.findings.total;
+    let found: u64 = [&within_bounds, &in_pairs, &schedules].iter().map(|report| report.findings.total).sum();
     let passed = found == 0 && mutants.iter().all(|m| m.caught.is_some());
     if let Some(path) = options.report {
-        let text =
-            serde_json::to_string_pretty(&Whole { within_bounds, schedules, mutants }).expect("a report is plain JSON");
+        let text = serde_json::to_string_pretty(&Whole { within_bounds, pairs: in_pairs, schedules, mutants })
+            .expect("a report is plain JSON");
         if let Err(error) = std::fs::write(&path, text) {
             eprintln!("{}: {error}", path.display());
             return ExitCode::FAILURE;

@@ -116,8 +116,9 @@ pub(super) fn direct(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>,
     // Stable's Service moves when the pods of the stable revision are there to answer.
     let stable_target = if pass.phase() == Phase::Initial {
         // Where there was a stable revision and its ReplicaSet is gone, users go to whoever is there.
-        let lost = !stable.is_empty() && f.available(f.current()) > 0;
-        wish.services.stable().filter(|s| s.ours || lost).and(f.hash.clone())
+        let replaces = !stable.is_empty();
+        let able = f.available(f.current()) > 0;
+        wish.services.stable().filter(|s| if replaces { able } else { s.ours }).and(f.hash.clone())
     } else {
         let ready = f.available(&stable) > 0 || routing.stable_ends.is_deserted();
         if ready { Some(stable.clone()) } else { routing.serving.clone() }
@@ -129,7 +130,8 @@ pub(super) fn direct(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>,
     // One that somebody deleted may be served for a moment yet.
     let loaded = !stable_is_gone(pass, routing);
     let everybody = routing.weight == Weight::FULL;
-    let reached = everybody || (loaded && (routing.weight > Weight::ZERO || live_canary > 0 || !known));
+    let has_share = routing.weight > Weight::ZERO || live_canary > 0;
+    let reached = everybody || (loaded && (has_share || !known));
     let refused = refused_root(pass, routing, weight).is_some();
     let overdue = pass
         .next
@@ -139,7 +141,8 @@ pub(super) fn direct(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>,
         .is_some_and(|w| w.canary == Some(0) && w.since.is_some_and(|since| routing.bound.after(since) <= f.now));
     let second_lever = pass.phase() == Phase::Aborted && (refused || overdue);
     let canary_target = match pass.phase() {
-        Phase::Initial => stable_target.clone(),
+        // Should stable's ReplicaSet be gone, those that the canary serves are served by it until they have been moved.
+        Phase::Initial if !(reached && has_share) => stable_target.clone(),
         // Where somebody took the revision off the Service, it is put back.
         _ if reached && !second_lever && !f.breaks(Mutant::MovesServiceWithShare) => {
             let asked = pass.next.traffic.as_ref().and_then(|t| t.want.as_ref()?.canary_hash.clone());

@@ -1,10 +1,12 @@
 //! Everything within bounds: in a few small stories each fault at each write, each pair of ends of the process, and each wish and
 //! each disturbance after each event.
 //!
-//! Bounds: two pods, one instance of Traefik, two steps, watches that are never late; one thing at a time, but for the pairs.
+//! Bounds: two pods, one instance of Traefik, two steps, watches that are never late; one thing at a time, but for the pairs of ends.
+//! Pairs of a fault and of something that happens are too many for that: they are drawn by number.
 
 use super::super::run::Restart;
 use super::action::{Action, Which};
+use super::random::Random;
 use super::schedule::{Name, Openings, Schedule, at_write};
 use super::script::Line;
 use super::world::{Strategy, World};
@@ -17,6 +19,10 @@ use std::time::Duration;
 const SECOND_END: u32 = 8;
 /// Numbers of worlds that nobody draws.
 const FIRST_NUMBER: u64 = 1 << 60;
+/// Pairs that share a story, since its beginning is run once for all of them.
+const SAME_STORY: u64 = 64;
+/// What is drawn from the number of a pair.
+const OF_PAIRS: u64 = 4;
 
 /// A small world, and what people do in it.
 #[derive(Debug, Clone)]
@@ -24,46 +30,89 @@ struct Story {
     name: String,
     world: World,
     lines: Vec<Line>,
+    /// One of the few that are explored in full each time.
+    first: bool,
 }
 
-/// All stories, each with everything that may go wrong in it.
-pub(super) fn cases() -> Vec<Schedule> {
-    let mut all = Vec::new();
-    let mut openings = Openings::default();
-    for (number, story) in (FIRST_NUMBER..).zip(stories()) {
-        let plain = Schedule::within_bounds(story.name.clone(), number, story.world.clone(), story.lines.clone());
-        let calm = plain.play(&mut openings, None, false);
-        let events = calm.order.events;
-        let writes = u32::try_from(calm.shared.state().writes.len()).unwrap_or(u32::MAX);
-        let named = |what: &str| Name::Case(format!("{}: {what}", story.name));
-        all.extend(faults(writes).into_iter().map(|faults| {
-            let words: Vec<String> = faults.iter().map(|(fault, nth)| format!("{fault:?} {nth}")).collect();
-            let plans = faults.into_iter().map(|(action, nth)| vec![at_write(action, nth)]).collect();
-            Schedule { name: named(&words.join(", then ")), plans, ..plain.clone() }
-        }));
-        let after = (0..events).flat_map(|event| actions(&story.world).into_iter().map(move |action| (event, action)));
-        all.extend(after.map(|(event, action)| Schedule {
-            name: named(&format!("{action:?} after {event}")),
-            after: Some((event, action)),
-            ..plain.clone()
-        }));
-    }
-    all
+/// A story with the number of what happens and of what is written in it when nothing goes wrong.
+#[derive(Debug)]
+struct Told {
+    plain: Schedule,
+    first: bool,
+    events: usize,
+    writes: u32,
 }
+
+/// All stories, each as it goes when nothing goes wrong.
+#[derive(Debug)]
+pub(super) struct Bounds {
+    stories: Vec<Told>,
+}
+
+impl Bounds {
+    pub(super) fn new() -> Self {
+        let mut openings = Openings::default();
+        let told = (FIRST_NUMBER..).zip(stories()).map(|(number, story)| {
+            let plain = Schedule::within_bounds(Name::Case(story.name), number, story.world, story.lines);
+            let calm = plain.play(&mut openings, None, false);
+            let writes = u32::try_from(calm.shared.state().writes.len()).unwrap_or(u32::MAX);
+            Told { events: calm.order.events, writes, plain, first: story.first }
+        });
+        Self { stories: told.collect() }
+    }
+
+    /// Everything that may go wrong in the first stories, or in all, each by itself.
+    pub(super) fn cases(&self, of_all: bool) -> Vec<Schedule> {
+        let mut all = Vec::new();
+        for Told { plain, events, writes, .. } in self.stories.iter().filter(|story| story.first || of_all) {
+            let Name::Case(story) = &plain.name else { continue };
+            let named = |what: &str| Name::Case(format!("{story}: {what}"));
+            all.extend(faults(*writes).into_iter().map(|faults| {
+                let words: Vec<String> = faults.iter().map(|(fault, nth)| format!("{fault:?} {nth}")).collect();
+                let plans = faults.into_iter().map(|(action, nth)| vec![at_write(action, nth)]).collect();
+                Schedule { name: named(&words.join(", then ")), plans, ..plain.clone() }
+            }));
+            let world = &plain.world;
+            let after = (0..*events).flat_map(|event| actions(world).into_iter().map(move |action| (event, action)));
+            all.extend(after.map(|(event, action)| Schedule {
+                name: named(&format!("{action:?} after {event}")),
+                after: Some((event, action)),
+                ..plain.clone()
+            }));
+        }
+        all
+    }
+
+    /// Two that go wrong together, of the millions that there are: a fault at a write, and something that happens after an event.
+    pub(super) fn pair(&self, number: u64) -> Schedule {
+        let story = usize::try_from(number / SAME_STORY).unwrap_or(0) % self.stories.len();
+        let Told { plain, events, writes, .. } = &self.stories[story];
+        let mut random = Random::new(OF_PAIRS, number);
+        let fault = *random.pick(&FAULTS);
+        let nth = u32::try_from(random.between(1, i64::from(*writes))).unwrap_or(1);
+        let event = usize::try_from(random.between(0, i64::try_from(*events).unwrap_or(i64::MAX) - 1)).unwrap_or(0);
+        let action = random.pick(&actions(&plain.world)).clone();
+        let plans = vec![vec![at_write(fault, nth)]];
+        Schedule { name: Name::Pair(number), plans, after: Some((event, action)), ..plain.clone() }
+    }
+}
+
+const ENDS: [FaultAction; 2] = [FaultAction::KillBefore, FaultAction::KillAfter];
+const FAULTS: [FaultAction; 7] = [
+    FaultAction::KillBefore,
+    FaultAction::KillAfter,
+    FaultAction::LoseAnswer,
+    FaultAction::Refuse,
+    FaultAction::Conflict,
+    FaultAction::Unavailable,
+    FaultAction::Delay(Duration::from_secs(2)),
+];
 
 /// Each fault at each write, and each pair of ends.
 fn faults(writes: u32) -> Vec<Vec<(FaultAction, u32)>> {
-    const ENDS: [FaultAction; 2] = [FaultAction::KillBefore, FaultAction::KillAfter];
-    const OTHERS: [FaultAction; 5] = [
-        FaultAction::LoseAnswer,
-        FaultAction::Refuse,
-        FaultAction::Conflict,
-        FaultAction::Unavailable,
-        FaultAction::Delay(Duration::from_secs(2)),
-    ];
     let mut all = Vec::new();
     for nth in 1..=writes {
-        all.extend(OTHERS.iter().chain(&ENDS).map(|fault| vec![(*fault, nth)]));
+        all.extend(FAULTS.iter().map(|fault| vec![(*fault, nth)]));
         for first in ENDS {
             let second = (1..=SECOND_END).flat_map(|nth| ENDS.map(|end| (end, nth)));
             all.extend(second.map(|second| vec![(first, nth), second]));
@@ -113,19 +162,20 @@ fn stories() -> Vec<Story> {
     let abort = Action::Command("abort", "by the story");
     let retry = (12_000, Action::Command("retry", "true"));
     let scripts = [
-        ("update", vec![deploy("web:2")]),
-        ("never ready", vec![deploy("web:bad")]),
-        ("abort", then(abort.clone())),
-        ("abort and retry", [then(abort), vec![retry]].concat()),
-        ("promotion", then(Action::Command("promote", "full"))),
-        ("way back", then(Action::Deploy(super::world::FIRST.to_owned()))),
-        ("next update", then(Action::Deploy("web:3".to_owned()))),
-        ("restart", then(Action::Renew(None))),
-        ("more pods", then(Action::Scale(4))),
+        (true, "update", vec![deploy("web:2")]),
+        (true, "abort", then(abort.clone())),
+        (true, "never ready", vec![deploy("web:bad")]),
+        (false, "abort and retry", [then(abort), vec![retry]].concat()),
+        (false, "promotion", then(Action::Command("promote", "full"))),
+        (false, "way back", then(Action::Deploy(super::world::FIRST.to_owned()))),
+        (false, "next update", then(Action::Deploy("web:3".to_owned()))),
+        (false, "restart", then(Action::Renew(None))),
+        (false, "more pods", then(Action::Scale(4))),
     ];
     let worlds = worlds();
     let pairs = worlds.iter().flat_map(|(name, world)| {
-        scripts.iter().map(move |(script, lines)| Story {
+        scripts.iter().map(move |(first, script, lines)| Story {
+            first: *first,
             name: format!("{name}, {script}"),
             world: world.clone(),
             lines: lines.clone(),

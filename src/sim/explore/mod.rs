@@ -1,4 +1,5 @@
-//! The explorer: all schedules within bounds, and beyond them schedules drawn by chance from a seed, by the hundred thousand.
+//! The explorer: all schedules within bounds, pairs of them by number, and beyond them schedules drawn by chance from a seed, by the
+//! hundred thousand.
 //!
 //! A schedule is a world (strategy, steps, sizes, delays), a script of what people and programs do at which moment, and at
 //! least one fault: a process killed before or after a write, an answer lost, a conflict, a delay, watches that are late, broken
@@ -14,7 +15,7 @@ mod schedule;
 mod script;
 mod world;
 
-pub use report::{Budget, Finding, Findings, Judged, Report, Verdict, exhaust, explore, find, hunt, replay};
+pub use report::{Budget, Finding, Findings, Judged, Report, Verdict, exhaust, explore, find, hunt, pairs, replay};
 pub use schedule::{Name, Openings, Outcome, Schedule};
 pub use world::World;
 

@@ -1,6 +1,6 @@
 //! Many schedules on several threads, and what came of them.
 
-use super::bounds;
+use super::bounds::Bounds;
 use super::schedule::{Name, Openings, Outcome, Schedule};
 use crate::core::rollout::Mutant;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// Findings that are kept; more say nothing new.
 const KEPT: usize = 20;
-/// Seeds that a thread takes at once; those of one world.
+/// Seeds that a thread takes at once: those of one world. Pairs too: those of one story.
 const BATCH: u64 = 64;
 /// Cases that a thread takes at once: few, as those of one story take as long.
 const BATCH_OF_CASES: usize = 32;
@@ -21,7 +21,8 @@ const STRIDE: usize = 16;
 /// When to stop, and where to start.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
-    pub first_seed: u64,
+    /// The first seed, or number of a pair.
+    pub first: u64,
     pub schedules: u64,
     pub time: Duration,
     pub threads: usize,
@@ -83,25 +84,37 @@ struct Counts {
 
 /// Runs schedules of seeds until one of the budgets is used up.
 pub fn explore(budget: Budget) -> Report {
-    let (next, sum) = (AtomicU64::new(budget.first_seed), Sum::default());
-    let end = budget.first_seed.saturating_add(budget.schedules);
-    sum.on_threads(budget.threads, |sum, openings| {
-        while sum.start.elapsed() < budget.time {
-            let first = next.fetch_add(BATCH, Ordering::Relaxed);
-            if first >= end {
-                return;
-            }
-            for seed in (first..end.min(first + BATCH)).take_while(|_| sum.start.elapsed() < budget.time) {
-                let schedule = Schedule::draw(seed, openings);
-                sum.add(schedule, openings);
-            }
-        }
-    })
+    budget.spend(Schedule::draw)
 }
 
-/// Runs every schedule within bounds, whatever time it takes.
-pub fn exhaust(threads: usize) -> Report {
-    let (cases, next) = (bounds::cases(), AtomicUsize::new(0));
+/// Runs pairs of faults within bounds until one of the budgets is used up.
+pub fn pairs(budget: Budget) -> Report {
+    let bounds = Bounds::new();
+    budget.spend(|number, _| bounds.pair(number))
+}
+
+impl Budget {
+    fn spend(self, schedule: impl Fn(u64, &mut Openings) -> Schedule + Sync) -> Report {
+        let (next, sum) = (AtomicU64::new(self.first), Sum::default());
+        let end = self.first.saturating_add(self.schedules);
+        sum.on_threads(self.threads, |sum, openings| {
+            while sum.start.elapsed() < self.time {
+                let first = next.fetch_add(BATCH, Ordering::Relaxed);
+                if first >= end {
+                    return;
+                }
+                for number in (first..end.min(first + BATCH)).take_while(|_| sum.start.elapsed() < self.time) {
+                    let schedule = schedule(number, openings);
+                    sum.add(schedule, openings);
+                }
+            }
+        })
+    }
+}
+
+/// Runs every schedule within bounds, of the first stories or of all, whatever time it takes.
+pub fn exhaust(threads: usize, of_all: bool) -> Report {
+    let (cases, next) = (Bounds::new().cases(of_all), AtomicUsize::new(0));
     Sum::default().on_threads(threads, |sum, openings| {
         while let Some(first) = Some(next.fetch_add(BATCH_OF_CASES, Ordering::Relaxed)).filter(|f| *f < cases.len()) {
             for case in &cases[first..cases.len().min(first + BATCH_OF_CASES)] {
@@ -250,8 +263,9 @@ fn hunted(mutant: Mutant, first_seed: u64, most: u64, cases: &OnceLock<Vec<Sched
             break;
         }
     }
-    let caught =
-        caught.or_else(|| cases.get_or_init(bounds::cases).iter().find_map(|schedule| try_on(schedule, &mut openings)));
+    let caught = caught.or_else(|| {
+        cases.get_or_init(|| Bounds::new().cases(false)).iter().find_map(|schedule| try_on(schedule, &mut openings))
+    });
     Verdict { mutant: format!("{mutant:?}"), caught, schedules }
 }
 
@@ -259,7 +273,8 @@ fn hunted(mutant: Mutant, first_seed: u64, most: u64, cases: &OnceLock<Vec<Sched
 pub fn find(name: &Name) -> Option<Schedule> {
     match name {
         Name::Seed(seed) => Some(Schedule::draw(*seed, &mut Openings::default())),
-        Name::Case(_) => bounds::cases().into_iter().find(|case| case.name == *name),
+        Name::Case(_) => Bounds::new().cases(true).into_iter().find(|case| case.name == *name),
+        Name::Pair(number) => Some(Bounds::new().pair(*number)),
     }
 }
 

@@ -32,6 +32,8 @@ pub enum Name {
     Seed(u64),
     /// One of those within bounds.
     Case(String),
+    /// Two of those together.
+    Pair(u64),
 }
 
 /// All that happens.
@@ -122,8 +124,7 @@ impl Schedule {
     }
 
     /// One that is written down, where the first revision is served.
-    pub(super) fn within_bounds(name: String, world_number: u64, world: World, lines: Vec<Line>) -> Self {
-        let name = Name::Case(name);
+    pub(super) fn within_bounds(name: Name, world_number: u64, world: World, lines: Vec<Line>) -> Self {
         Self { name, world_number, world, lines, after: None, lags: vec![], plans: vec![], from_nothing: false }
     }
 
@@ -158,8 +159,10 @@ impl Schedule {
 
     /// The end is settled by what was wished last, whatever happened when.
     fn has_one_end(&self) -> bool {
+        // A wish after so many events comes at another moment where there are more of them, or never.
+        let wish_after = self.after.as_ref().is_some_and(|(_, action)| !action.is_a_fault());
         // Which revision is the first depends on when the first process looks.
-        !self.from_nothing && !self.actions().any(Action::is_about_a_moment)
+        !self.from_nothing && !wish_after && !self.actions().any(Action::is_about_a_moment)
     }
 
     fn actions(&self) -> impl Iterator<Item = &Action> {
@@ -169,9 +172,12 @@ impl Schedule {
     /// `mutant`: the rule that the process breaks.
     pub fn run(&self, openings: &mut Openings, mutant: Option<Mutant>, traced: bool) -> Outcome {
         let mut run = self.play(openings, mutant, traced);
+        let mut happened = self.lines.iter().map(|(_, action)| action);
+        let disturbed = happened.any(Action::is_a_fault)
+            || !run.give_up() && self.after.as_ref().is_some_and(|(_, action)| action.is_a_fault());
         let mut outcome = Outcome {
             order: run.order.digest(),
-            disturbed: !self.lags.is_empty() || run.faults_met() > 0 || self.actions().any(Action::is_a_fault),
+            disturbed: disturbed || !self.lags.is_empty() || run.faults_met() > 0,
             checks: BTreeMap::new(),
             broken: Vec::new(),
             trace: Vec::new(),
@@ -253,6 +259,7 @@ impl fmt::Display for Name {
         match self {
             Self::Seed(seed) => write!(f, "--seed {seed}"),
             Self::Case(name) => write!(f, "--case '{name}'"),
+            Self::Pair(number) => write!(f, "--pair {number}"),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::random::Random;
 use crate::core::object::ResourceType;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// The image that a world starts with.
 pub(super) const FIRST: &str = "web:1";
@@ -63,7 +64,8 @@ impl Strategy {
 #[derive(Debug, Clone)]
 pub struct World {
     pub(super) strategy: Strategy,
-    pub(super) spec: Value,
+    /// Shared by the tens of thousands of schedules within bounds.
+    pub(super) spec: Arc<Value>,
     start_up: SignedDuration,
     instances: usize,
 }
@@ -112,7 +114,7 @@ impl World {
         }
         let start_up = SignedDuration::from_millis(*random.pick(&[200, 1000, 3000, 8000]));
         let instances = usize::try_from(random.between(1, 2)).unwrap_or(1);
-        Self { strategy, spec, start_up, instances }
+        Self { strategy, spec: Arc::new(spec), start_up, instances }
     }
 
     /// Two pods that are quick, and one instance of Traefik.
@@ -121,7 +123,7 @@ impl World {
             "replicas": 2, "progressDeadlineSeconds": 20,
             "selector": {"matchLabels": {"app": "web"}}, "template": template(FIRST), "strategy": body,
         });
-        Self { strategy, spec, start_up: SignedDuration::from_secs(1), instances: 1 }
+        Self { strategy, spec: Arc::new(spec), start_up: SignedDuration::from_secs(1), instances: 1 }
     }
 
     /// The world as the first revision is served and all is at rest.
@@ -152,7 +154,7 @@ impl World {
 
     /// The Rollout as git has it, with this image.
     pub(super) fn manifest(&self, image: &str) -> Value {
-        let mut spec = self.spec.clone();
+        let mut spec = Value::clone(&self.spec);
         spec["template"] = template(image);
         json!({"apiVersion": "tidegate.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "web"}, "spec": spec})
     }

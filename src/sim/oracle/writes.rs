@@ -47,7 +47,10 @@ impl Oracle {
         let of_now = state.node.ready_by_set().filter(|(set, _)| set.name.strip_prefix("web-").is_some_and(counted));
         let ready = i64::try_from(of_now.map(|(_, ready)| ready).sum::<usize>()).unwrap_or(i64::MAX);
         let before: i64 = self.ready_before.iter().filter(|(hash, _)| counted(hash)).map(|(_, ready)| ready).sum();
-        let wanted = self.wanted.least(self.now);
+        let all = self.wanted.least(self.now);
+        // A stable that shrinks has the pods of its share.
+        let dynamic = seen.object["spec"]["strategy"]["canary"]["dynamicStableScale"] == true;
+        let wanted = if dynamic { (all * (100 - seen.weight.unwrap_or(0)) + 99) / 100 } else { all };
         let size = u32::try_from(wanted).unwrap_or(0);
         let missing = may_be_missing(seen.object).of(size, Rounding::Down).min(size.saturating_sub(1));
         let least = wanted - i64::from(missing);

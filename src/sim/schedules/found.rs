@@ -115,6 +115,23 @@ fn when_the_replica_set_of_stable_is_deleted_users_go_to_the_revision_that_is_th
     }
 }
 
+/// Pair 11940: both Services, which are ours behind an Ingress, went to a revision without pods while the canary had half of the
+/// users.
+#[test]
+fn a_new_template_at_the_moment_when_stable_is_deleted_leaves_the_canary_to_those_whom_it_serves() {
+    let strategy = json!({"canary": {"steps": [{"setWeight": 50}, {"pause": {}}],
+                                     "trafficRouting": {"traefik": {"ingress": {"name": "web"}}}}});
+    let mut shop = Shop::of(2, &strategy);
+    shop.play(60);
+    shop.deploy(0, "web:2");
+    shop.run.at(20, lose_stable);
+    shop.deploy(20, "web:3");
+    shop.play(200);
+    let end = shop.end();
+    let pods = BTreeMap::from([("web:3".to_owned(), 2)]);
+    assert_eq!((end.phase.as_str(), &end.pods), ("Healthy", &pods), "{}", shop.story());
+}
+
 /// Traefik does not load a weighted service with an empty child, and steps waited for weights to be seen live: for good.
 #[test]
 fn a_stable_that_is_gone_for_good_is_replaced() {

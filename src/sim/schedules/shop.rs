@@ -39,7 +39,7 @@ impl Shop {
         Self::laid(Run::new(Oracle::new()), replicas, strategy)
     }
 
-    /// What people have put there. Where no TraefikService is named, the route is one to the Service of stable.
+    /// What people have put there. Where no router is named, the route is one to the Service of stable.
     fn laid(run: Run, replicas: u64, strategy: &Value) -> Self {
         let shop = Self { run };
         let mut guard = shop.run.shared.state();
@@ -50,8 +50,13 @@ impl Shop {
             "template": template("web:1"),
             "strategy": strategy,
         });
-        let weighted = !strategy["canary"]["trafficRouting"].is_null();
-        lay(state, if weighted { Entry::Weighted } else { Entry::Stable }, &spec);
+        let router = &strategy["canary"]["trafficRouting"]["traefik"];
+        let entry = match (router.is_null(), router["ingress"].is_null()) {
+            (true, _) => Entry::Stable,
+            (false, true) => Entry::Weighted,
+            (false, false) => Entry::Ingress,
+        };
+        lay(state, entry, &spec);
         drop(guard);
         shop
     }
