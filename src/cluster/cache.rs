@@ -51,6 +51,8 @@ struct Inner<R: Row> {
     rows: BTreeMap<(String, String), R::Kept>,
     /// By namespace and Rollout: names of rows that belong to it and do not begin with its name.
     tagged: BTreeMap<(String, String), BTreeSet<String>>,
+    /// The other way round, by namespace and name of the row: those Rollouts.
+    tags: BTreeMap<(String, String), Vec<String>>,
     streams: BTreeMap<Scope, Stream>,
 }
 
@@ -80,7 +82,8 @@ pub struct StreamState {
 
 impl<R: Row> Default for Cache<R> {
     fn default() -> Self {
-        Self { inner: RwLock::new(Inner { rows: BTreeMap::new(), tagged: BTreeMap::new(), streams: BTreeMap::new() }) }
+        let (rows, tagged, tags, streams) = Default::default();
+        Self { inner: RwLock::new(Inner { rows, tagged, tags, streams }) }
     }
 }
 
@@ -206,7 +209,7 @@ impl<R: Row> Cache<R> {
         let named: BTreeSet<_> = std::mem::take(&mut stream.listing).into_iter().collect();
         let in_scope = |namespace: &String| scope.as_ref().is_none_or(|s| s == namespace);
         let gone: Vec<_> = inner.rows.keys().filter(|k| in_scope(&k.0) && !named.contains(*k)).cloned().collect();
-        gone.iter().filter_map(|k| inner.take(k)).map(|row| change(&*row, true)).collect()
+        gone.iter().filter_map(|k| inner.take(k)).map(|row| change(&*row.open(), true)).collect()
     }
 
     /// An object was created or changed.
@@ -244,7 +247,7 @@ impl<R: Row> Cache<R> {
         let mut inner = self.write();
         inner.streams.entry(scope.clone()).or_default().saw(meta, now);
         let row = inner.take(&(meta.namespace.clone(), meta.name.clone()))?;
-        Some(change(&*row, true))
+        Some(change(&*row.open(), true))
     }
 
     /// This process may not see the objects of this kind, and does its work as if there were none.
@@ -313,16 +316,25 @@ impl<R: Row> Cache<R> {
 impl<R: Row> Inner<R> {
     fn put(&mut self, row: R) {
         let place = (row.meta().namespace.clone(), row.meta().name.clone());
-        self.take(&place);
-        for tag in tags(row.meta()) {
-            self.tagged.entry(tag).or_default().insert(place.1.clone());
+        self.untag(&place);
+        let tags: Vec<String> = tags(row.meta()).map(str::to_owned).collect();
+        for tag in &tags {
+            self.tagged.entry((place.0.clone(), tag.clone())).or_default().insert(place.1.clone());
+        }
+        if !tags.is_empty() {
+            self.tags.insert(place.clone(), tags);
         }
         self.rows.insert(place, R::Kept::keep(row));
     }
 
-    fn take(&mut self, place: &(String, String)) -> Option<Arc<R>> {
-        let row = self.rows.remove(place)?.open();
-        for tag in tags(row.meta()) {
+    fn take(&mut self, place: &(String, String)) -> Option<R::Kept> {
+        self.untag(place);
+        self.rows.remove(place)
+    }
+
+    fn untag(&mut self, place: &(String, String)) {
+        for tag in self.tags.remove(place).into_iter().flatten() {
+            let tag = (place.0.clone(), tag);
             if let Some(names) = self.tagged.get_mut(&tag) {
                 names.remove(&place.1);
                 if names.is_empty() {
@@ -330,17 +342,14 @@ impl<R: Row> Inner<R> {
                 }
             }
         }
-        Some(row)
     }
 }
 
 /// The Rollouts that find a row by what it says of itself alone.
-fn tags(meta: &Meta) -> impl Iterator<Item = (String, String)> + '_ {
+fn tags(meta: &Meta) -> impl Iterator<Item = &str> {
     let found_by_name =
         |rollout: &str| meta.name.strip_prefix(rollout).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
-    meta.rollouts()
-        .filter(move |rollout| !found_by_name(rollout))
-        .map(|rollout| (meta.namespace.clone(), rollout.to_owned()))
+    meta.rollouts().filter(move |rollout| !found_by_name(rollout))
 }
 
 impl<R: Row> Inner<R> {

@@ -22,6 +22,8 @@ const LONGEST_BACKOFF_MS: i64 = 60_000;
 pub struct Queue {
     /// Due keys, first come first served, by lane.
     due: [VecDeque<Key>; 2],
+    /// How many keys are due: those lists hold places that were left, too.
+    depth: usize,
     /// Everything that is known of a key; due, waiting or in flight.
     keys: BTreeMap<Key, State>,
     /// Keys that become due at a time.
@@ -48,6 +50,7 @@ impl Queue {
     pub fn new(seed: u64) -> Self {
         Self {
             due: [VecDeque::new(), VecDeque::new()],
+            depth: 0,
             keys: BTreeMap::new(),
             waiting: BTreeSet::new(),
             jitter: seed | 1,
@@ -79,6 +82,7 @@ impl Queue {
         }
         state.is_due = true;
         state.lane = lane;
+        self.depth += 1;
         self.due[lane as usize].push_back(key.clone());
     }
 
@@ -91,6 +95,7 @@ impl Queue {
                 if state.is_due && state.lane == *lane {
                     state.is_due = false;
                     state.in_flight = true;
+                    self.depth -= 1;
                     return Some((key, *lane));
                 }
             }
@@ -149,10 +154,9 @@ impl Queue {
         self.waiting.first().map(|(at, _)| *at)
     }
 
-    /// Keys that are due, normal and urgent.
-    pub fn depth(&self) -> (usize, usize) {
-        let due = |lane| self.keys.values().filter(|s| s.is_due && s.lane == lane).count();
-        (due(Lane::Normal), due(Lane::Urgent))
+    /// How many keys are due.
+    pub fn depth(&self) -> usize {
+        self.depth
     }
 
     fn ended(&mut self, key: &Key, lane: Lane, wake: Option<Timestamp>, note: impl FnOnce(&mut State)) {

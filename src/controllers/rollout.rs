@@ -46,10 +46,8 @@ impl Kind for Rollout {
             rollout,
             ..Observed::default()
         };
-        observed.others = marks(&observed)
-            .filter(|other| caches.rollouts.has(namespace, other))
-            .map(str::to_owned)
-            .collect();
+        observed.others =
+            marks(&observed).filter(|other| caches.rollouts.has(namespace, other)).map(str::to_owned).collect();
         Ok(observed.narrowed())
     }
 

@@ -5,9 +5,14 @@ use crate::cluster::cache::Change;
 use crate::core::object::{Key, ObjectRef, ResourceType};
 use crate::core::plan::Lane;
 use crate::core::rollout;
+use crate::core::row::KeptRollout;
+use std::collections::BTreeSet;
 
 /// Kinds whose objects stand in other namespaces or in none, and may still concern a Rollout.
 const ACROSS_NAMESPACES: [&str; 3] = ["Ingress", "IngressRoute", "ClusterAnalysisTemplate"];
+
+/// Kinds that change often, and whose objects say themselves whose they are: no other Rollout is asked.
+const SAY_WHOSE: [&str; 4] = ["ReplicaSet", "EndpointSlice", "ServersTransport", "AnalysisRun"];
 
 /// The keys to decide again. A key too many costs one pass, one too few leaves a Rollout standing.
 pub fn keys(caches: &Caches, change: &Change) -> Vec<(Key, Lane)> {
@@ -32,17 +37,21 @@ pub fn keys(caches: &Caches, change: &Change) -> Vec<(Key, Lane)> {
     let lent = [ResourceType::SERVICE, ResourceType::DEPLOYMENT, ResourceType::REPLICA_SET].contains(&target.resource);
     let (label, mark) = (rollout::LABEL_ROLLOUT, rollout::ANNOTATION_MANAGED_BY);
     let name = change.meta.labels.get(label).or_else(|| change.meta.annotations.get(mark));
-    if let Some(name) = name.filter(|_| lent) {
-        if !caches.rollouts.has(&target.namespace, name) {
-            keys.push((ObjectRef::new(ResourceType::ROLLOUT, &target.namespace, name), lane));
-        }
+    if let Some(name) = name.filter(|name| lent && !caches.rollouts.has(&target.namespace, name)) {
+        keys.push((ObjectRef::new(ResourceType::ROLLOUT, &target.namespace, name), lane));
     }
-    let across = ACROSS_NAMESPACES.contains(&target.resource.kind.as_ref());
-    let namespace = Some(target.namespace.as_str()).filter(|_| !across);
-    keys.extend(caches.rollouts.filter_map(namespace, |kept| {
+    let key = |kept: &KeptRollout| {
         let key = || ObjectRef::new(ResourceType::ROLLOUT, &*kept.namespace, &*kept.name);
         rollout::concerns(kept, target, &change.meta).then(|| (key(), lane))
-    }));
+    };
+    let kind = target.resource.kind.as_ref();
+    if SAY_WHOSE.contains(&kind) {
+        let whose: BTreeSet<&str> = change.meta.rollouts().collect();
+        keys.extend(whose.into_iter().filter_map(|name| caches.rollouts.look(&target.namespace, name, key).flatten()));
+    } else {
+        let namespace = Some(target.namespace.as_str()).filter(|_| !ACROSS_NAMESPACES.contains(&kind));
+        keys.extend(caches.rollouts.filter_map(namespace, key));
+    }
     keys
 }
 
@@ -110,10 +119,15 @@ mod tests {
             let row = RolloutRow::read(&json!({"metadata": {"name": "web", "namespace": "shop", "uid": "web",
                 "resourceVersion": "2"}, "spec": {}, "status": {"traffic": {"want": {"canary": share}}}}));
             caches.rollouts.apply(&None, row.expect("a Rollout"), Timestamp::UNIX_EPOCH);
-            let slice = EndpointSliceRow::read(&json!({"metadata": {"name": "web-canary-x", "namespace": "shop", "uid": "e",
+            let slice =
+                EndpointSliceRow::read(&json!({"metadata": {"name": "web-canary-x", "namespace": "shop", "uid": "e",
                 "resourceVersion": "3", "labels": {"tidegate.dev/rollout": "web"}}}));
             let change = caches.endpoint_slices.apply(&None, slice.expect("a slice"), Timestamp::UNIX_EPOCH);
-            assert_eq!(keys(&caches, &change), [(ObjectRef::new(ResourceType::ROLLOUT, "shop", "web"), lane)], "{share}");
+            assert_eq!(
+                keys(&caches, &change),
+                [(ObjectRef::new(ResourceType::ROLLOUT, "shop", "web"), lane)],
+                "{share}"
+            );
         }
     }
 }

@@ -14,10 +14,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Passes at once. Deciding is microseconds; a pass waits for its writes, which have permits of their own.
-const PASSES: usize = 20;
-/// Of these, normal keys get at most so many. More of them would only wait in the API server, with the urgent ones behind them: ten
-/// writes at 20 ms each are 500 a second, more than most API servers carry.
-const NORMAL_PASSES: usize = 10;
+const PASSES: usize = 12;
+/// Of these, normal keys get at most so many. More of them would only wait in the API server, with the urgent ones behind them: six
+/// writes at 20 ms each are 300 a second.
+const NORMAL_PASSES: usize = 6;
 /// Longest sleep when nothing waits: a clock that was set back is noticed by then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
@@ -79,8 +79,7 @@ pub async fn run<A: Api, D: Desk>(
                 lane
             });
         }
-        let (waiting, urgent) = wakeups.queue().depth();
-        metrics.queue_is(waiting + urgent);
+        metrics.queue_is(wakeups.queue().depth());
         let next = wakeups.queue().next_wake();
         let sleep = next.map_or(LONGEST_SLEEP, |at| {
             Duration::try_from(at.duration_since(crate::clock::now())).unwrap_or_default().min(LONGEST_SLEEP)

@@ -19,7 +19,7 @@ cargo demo [--once] [--json FILE] [--chaos SEED [--harmless]] [--check] [--keep]
   cargo bed up [--name NAME]          starts a cluster that stays
   cargo bed metrics NAME              adds metrics-server, which the scenarios of autoscaling read
   cargo bed list                      the clusters that run, with their run folders
-  cargo bed bench [--rollouts N] [--json FILE]
+  cargo bed bench [--rollouts N] [--only MEASURES] [--json FILE]
                                       measures what the controller costs: memory, requests, times
   cargo bed image NAME                builds the product, pushes it, prints its reference
   cargo bed forward NAME IP:PORT      a port of this machine that leads to an address inside, until it is ended

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! world        the namespace, kwok's node, the controller's own account, Rollouts to measure on
+//! table        objects of one kind, as a watch brings them
 //! mirror       a Traefik that loads at once
 //! metric       a Prometheus that turns bad when it is told to
 //! controller   the product as an ordinary process
@@ -16,6 +17,7 @@ mod measures;
 mod metric;
 mod mirror;
 mod report;
+mod table;
 mod world;
 
 use clap::Parser;
@@ -58,7 +60,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     };
     let audit = audit::Audit::open(arguments.run.join("log/audit.log"), world::USER.to_owned());
     let metric = metric::Metric::start().await?;
-    let report = measures::Measures::new(world, program, audit, metric, arguments.only).run(arguments.rollouts.into()).await?;
+    let report =
+        measures::Measures::new(world, program, audit, metric, arguments.only).run(arguments.rollouts.into()).await?;
     std::fs::write(&arguments.json, serde_json::to_string_pretty(&report)?)?;
     let missed = report.missed().count();
     println!(

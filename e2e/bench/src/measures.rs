@@ -93,7 +93,7 @@ impl Measures {
         let names: Vec<String> = (0..scale.rollouts).map(|n| format!("r{n:04}")).collect();
         self.world.apply_all(names.iter().flat_map(|name| shop(name, 1, &steps)).collect()).await?;
         let limit = Duration::from_secs(300);
-        until(&self.world, limit, "Rollouts are Healthy", &names, settled).await?;
+        until(&self.world, limit, "Rollouts are Healthy", &names, None, settled).await?;
         self.quiet().await?;
         self.memory(&controller, scale.rollouts, scale.memory)?;
         if alone && self.takes(Measure::Rest) {
@@ -229,14 +229,14 @@ impl Measures {
         let names = ["canary".to_owned()];
         self.world.apply_all(shop("canary", 10, &steps)).await?;
         let limit = Duration::from_secs(60);
-        until(&self.world, limit, "the Rollout is Healthy", &names, settled).await?;
+        until(&self.world, limit, "the Rollout is Healthy", &names, None, settled).await?;
         let (mut requests, mut times, mut details) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..CANARIES {
             self.quiet().await?;
             let patch = self.next_version();
             let from = Timestamp::now();
             self.world.change_all(&names, &patch).await?;
-            until(&self.world, limit, "the canary is promoted", &names, settled).await?;
+            until(&self.world, limit, "the canary is promoted", &names, Some(self.version), settled).await?;
             times.push(from.elapsed_secs());
             self.quiet().await?;
             let cost = self.cost(from, Some("canary"))?;
@@ -273,14 +273,15 @@ impl Measures {
         let names = [name.to_owned()];
         if self.world.cluster.get(Kind::ROLLOUT, NAMESPACE, name).await?.is_none() {
             self.world.apply_all(objects).await?;
-            until(&self.world, Duration::from_secs(60), "the Rollout is Healthy", &names, settled).await?;
+            until(&self.world, Duration::from_secs(60), "the Rollout is Healthy", &names, None, settled).await?;
         }
         let patch = self.next_version();
         self.world.change_all(&names, &patch).await?;
         let paused = |r: &Value| {
             r["status"]["phase"] == "Paused" && r["status"]["traffic"]["live"]["canary"].as_i64() == Some(20)
         };
-        until(&self.world, Duration::from_secs(60), "the canary is paused at 20 %", &names, paused).await
+        until(&self.world, Duration::from_secs(60), "the canary is paused at 20 %", &names, Some(self.version), paused)
+            .await
     }
 
     /// From the request of the annotation to the answer to the write of weight 0, in milliseconds.
@@ -356,7 +357,7 @@ impl Measures {
             times.push(self.abort(name).await?);
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        until(&self.world, Duration::from_secs(600), "the storm is over", names, settled).await?;
+        until(&self.world, Duration::from_secs(600), "the storm is over", names, Some(self.version), settled).await?;
         let took = from.elapsed_secs();
         let cost = self.cost(from, None)?;
         let memory = controller.memory().context("after the storm")?;

@@ -1,13 +1,15 @@
 //! What is measured in: a namespace on a control plane whose pods are only claimed to run, and the account of the controller.
 
+use crate::table::Table;
 use anyhow::Context as _;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Api;
-use kube::api::PostParams;
+use kube::api::{DynamicObject, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -19,8 +21,8 @@ use tokio::process::{Child, Command};
 pub(crate) const NAMESPACE: &str = "bench";
 /// As the audit log names it.
 pub(crate) const USER: &str = "system:serviceaccount:bench:tidegate";
-/// A second more between two looks for each five hundred Rollouts.
-const LOOK_PER_ROLLOUT: Duration = Duration::from_millis(2);
+/// Between two looks at what the watch brought.
+const LOOK: Duration = Duration::from_millis(50);
 /// Creations under way at once.
 const HANDS: usize = 16;
 
@@ -31,6 +33,7 @@ pub(crate) struct World {
     /// Kubeconfig of the controller's own account.
     pub(crate) identity: PathBuf,
     pub(crate) run: PathBuf,
+    rollouts: Table,
     /// Claims that pods run; ends with this.
     _kwok: Child,
 }
@@ -53,7 +56,8 @@ impl World {
         cluster.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})).await?;
         let kwok = claim_pods(&client, &known.kubeconfig, kwok, run).await?;
         let identity = identity(&cluster, &client, &known.kubeconfig, run).await?;
-        Ok(Self { cluster, client, identity, run: run.to_owned(), _kwok: kwok })
+        let rollouts = Table::follow(&client, "tidegate.dev", "v1alpha1", "Rollout", "rollouts");
+        Ok(Self { cluster, client, identity, run: run.to_owned(), rollouts, _kwok: kwok })
     }
 
     /// Applies objects, many at a time.
@@ -164,36 +168,47 @@ pub(crate) fn version(number: usize) -> Value {
     json!({"spec": {"template": {"metadata": {"annotations": {"version": number.to_string()}}}}})
 }
 
-/// Waits until the Rollouts `names` satisfy `done`; looks by another account than the controller's, ten times a second at few and
-/// seldom at many: each look is a list that the API server pays for.
+/// Waits until the Rollouts `names`, with the template of this version if one is given, satisfy `done`.
 pub(crate) async fn until(
     world: &World,
     limit: Duration,
     what: &str,
     names: &[String],
+    version: Option<usize>,
     done: impl Fn(&Value) -> bool,
 ) -> anyhow::Result<()> {
     let start = std::time::Instant::now();
+    let mut open: BTreeSet<&String> = names.iter().collect();
     loop {
-        let rollouts = world.cluster.list(Kind::ROLLOUT, NAMESPACE, "").await?;
-        let of = |r: &&Value| names.iter().any(|n| r["metadata"]["name"] == n.as_str());
-        let missing: Vec<&Value> = rollouts.iter().filter(of).filter(|r| !done(r)).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
+        let first = {
+            let rows = world.rollouts.rows();
+            // What they were given may not be seen yet.
+            let is_given = |row: &DynamicObject| {
+                let given = &row.data["spec"]["template"]["metadata"]["annotations"]["version"];
+                version.is_none_or(|version| given.as_str().is_some_and(|given| *given == version.to_string()))
+            };
+            let row = |name: &str| rows.get(&(NAMESPACE.to_owned(), name.to_owned()));
+            let is_done = |name: &str| row(name).is_some_and(|row| is_given(row) && done(&whole(row)));
+            open.retain(|name| !is_done(name));
+            let Some(first) = open.first() else { return Ok(()) };
+            row(first).map(|row| row.data["status"].clone())
+        };
         if start.elapsed() > limit {
-            let first = missing[0];
             anyhow::bail!(
-                "{what}: not for {} of {} after {} s; the first is {} with status {}",
-                missing.len(),
+                "{what}: not for {} of {} after {} s; the first is {} with status {first:?}",
+                open.len(),
                 names.len(),
                 limit.as_secs(),
-                first["metadata"]["name"],
-                first["status"]
+                open.first().map_or("", |name| name.as_str()),
             );
         }
-        tokio::time::sleep(Duration::from_millis(100) + LOOK_PER_ROLLOUT * u32::try_from(names.len())?).await;
+        tokio::time::sleep(LOOK).await;
     }
+}
+
+fn whole(rollout: &DynamicObject) -> Value {
+    json!({"metadata": {"name": rollout.metadata.name, "generation": rollout.metadata.generation},
+           "status": rollout.data["status"]})
 }
 
 /// Healthy on its current template, with no share left at the canary.

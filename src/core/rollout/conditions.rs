@@ -303,14 +303,16 @@ const TOLD: [&str; 8] = [
 const TOLD_WITHIN: [(&str, &[&str]); 2] = [("traffic", &["instances"]), ("progress", &["at", "available"])];
 /// Between two writes that only tell: what happens in quick succession is told once, with its end.
 const TOLD_EVERY: Span = Span::from_secs(1);
+/// Until so long after a share was asked for it is no news that an instance has not loaded it: Traefik takes up to two seconds.
+const LOADED: Span = Span::from_secs(3);
 
 /// Whether nothing is decided by what a patch says of a field.
 fn is_told(field: &str, patch: &Value) -> bool {
     let within = TOLD_WITHIN.iter().find(|(outer, _)| *outer == field);
     TOLD.contains(&field)
-        || within.zip(patch.as_object()).is_some_and(|((_, inner), patch)| {
-            patch.keys().all(|field| inner.contains(&field.as_str()))
-        })
+        || within
+            .zip(patch.as_object())
+            .is_some_and(|((_, inner), patch)| patch.keys().all(|field| inner.contains(&field.as_str())))
 }
 
 /// The write that makes the status what it shall be, if it is not, and if it is worth one already.
@@ -329,8 +331,10 @@ pub(super) fn status_write(pass: &mut Pass<'_>) -> Option<StatusWrite> {
     }
     let progress = f.seen.progress.as_ref().and_then(|progress| progress.at);
     let told = f.seen.conditions.iter().filter_map(|condition| condition.last_update_time).max().max(progress);
-    let again = told.filter(|told| *told <= f.now).map(|told| TOLD_EVERY.after(told)).filter(|again| f.now < *again);
-    match again {
+    let again = told.filter(|told| *told <= f.now).map(|told| TOLD_EVERY.after(told));
+    let asked = f.seen.traffic.as_ref().and_then(|traffic| traffic.want.as_ref()?.since);
+    let loads = asked.filter(|asked| *asked <= f.now && !write.patch["traffic"].is_null()).map(|at| LOADED.after(at));
+    match again.max(loads).filter(|again| f.now < *again) {
         Some(again) if only(&|_| false) => {
             pass.wake_at(again);
             None
@@ -351,5 +355,16 @@ mod tests {
             {"key": "x", "operator": "NotIn", "values": ["y"]}, {"key": "z", "operator": "Exists"}]});
         assert_eq!(selector_text(&selector, None), "!old,app=web,tier in (a,b),x notin (y),z");
         assert_eq!(selector_text(&json!({}), Some("abc")), "", "nothing known is nothing said");
+    }
+
+    #[test]
+    fn what_is_told_of_progress_and_of_instances_waits_and_what_is_asked_for_does_not() {
+        assert!(is_told("message", &json!("x")));
+        assert!(is_told("progress", &json!({"at": "2026-01-01T00:00:00Z", "available": 3})));
+        assert!(!is_told("progress", &json!({"at": "2026-01-01T00:00:00Z", "hash": "abc"})), "another revision");
+        assert!(!is_told("progress", &json!({"lostAt": "2026-01-01T00:00:00Z"})), "a loss starts a clock of its own");
+        assert!(is_told("traffic", &json!({"instances": null})));
+        assert!(!is_told("traffic", &json!({"instances": null, "want": {"canary": 20}})));
+        assert!(!is_told("phase", &json!("Healthy")));
     }
 }

@@ -110,9 +110,13 @@ impl Default for Settings {
 pub fn concerns(ours: &KeptRollout, target: &ObjectRef, meta: &Meta) -> bool {
     match target.resource.kind.as_ref() {
         "Rollout" => *target.namespace == *ours.namespace && *target.name == *ours.name,
-        "ReplicaSet" if meta.owner.is_none() => meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| **n == *ours.name),
+        "ReplicaSet" if meta.owner.is_none() => {
+            meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| **n == *ours.name)
+        }
         "ReplicaSet" | "AnalysisRun" => meta.owner.as_ref().is_some_and(|o| *o.uid == *ours.uid),
-        "EndpointSlice" | "ServersTransport" => meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| **n == *ours.name),
+        "EndpointSlice" | "ServersTransport" => {
+            meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| **n == *ours.name)
+        }
         // A false yes costs one pass.
         _ if *target.namespace == *ours.namespace || target.namespace.is_empty() => {
             meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| **n == *ours.name) || ours.names(&target.name)

@@ -97,7 +97,7 @@ fn end_step(pass: &mut Pass<'_>, canary: &Canary, to: usize, how: &str) {
         progress.losses = None;
     }
     pass.notice(false, "RolloutStepCompleted", format!("Rollout step {from} completed: {how}"));
-    if matches!(canary.steps.get(to), Some(Step::Pause(_))) {
+    if matches!(canary.steps.get(to), Some(Step::Pause(_))) && pass.halted().is_none() {
         pass.pause(PAUSE_STEP);
     }
 }

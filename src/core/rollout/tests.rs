@@ -146,6 +146,22 @@ fn a_canary_goes_from_step_to_step_and_is_promoted() {
 }
 
 #[test]
+fn an_update_writes_its_status_for_what_is_decided_and_not_for_what_is_only_told() {
+    let mut run = cluster(canary(json!([{"setWeight": 50}, {"pause": {"duration": "10s"}}])));
+    run.pass_time(30);
+    run.shared.state().writes.clear();
+    set_image(&run, "app:2");
+    run.pass_time(60);
+    assert_eq!(status(&run)["phase"], "Healthy");
+    let writes = run.shared.state().writes.clone();
+    let patches: Vec<&Value> = writes.iter().filter_map(|w| w.status.as_ref()).collect();
+    let of_step = patches.iter().find(|patch| patch["currentStepIndex"] == 1).expect("the first step ends");
+    assert_eq!(of_step["pauseConditions"][0]["reason"], "CanaryPauseStep", "the pause begins with it: {of_step:#}");
+    // Begin, two shares asked for and seen, the pause's end, stable's change, the way to 0, and pods that come late.
+    assert!(patches.len() <= 11, "{} writes: {patches:#?}", patches.len());
+}
+
+#[test]
 fn abort_takes_the_share_back_and_the_revision_is_not_started_again() {
     let mut run = cluster(canary(json!([{"setWeight": 50}, {"pause": {}}])));
     run.pass_time(30);

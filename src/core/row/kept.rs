@@ -104,9 +104,13 @@ mod tests {
             {"port": 80, "targetPort": "http", "name": "web"}, {"port": 81, "targetPort": 8081, "protocol": "UDP"}, {"port": 82}]}}));
         comes_back::<EndpointSliceRow>(json!({"ports": [{"port": 8080}], "endpoints": [
             {"addresses": ["10.0.0.1"], "conditions": {"ready": false}, "targetRef": {"kind": "Pod", "name": "p"}}]}));
-        comes_back::<ReplicaSetRow>(json!({"spec": {"replicas": 2, "template": {"metadata": {"labels": {"a": "b"}}, "spec": {
-            "containers": [{"name": "app", "image": "app:1"}]}}}, "status": {"replicas": 2, "availableReplicas": 1}}));
-        comes_back::<TraefikServiceRow>(json!({"spec": {"weighted": {"services": [{"name": "a", "port": 80, "weight": 3}]}}}));
+        comes_back::<ReplicaSetRow>(
+            json!({"spec": {"replicas": 2, "template": {"metadata": {"labels": {"a": "b"}}, "spec": {
+            "containers": [{"name": "app", "image": "app:1"}]}}}, "status": {"replicas": 2, "availableReplicas": 1}}),
+        );
+        comes_back::<TraefikServiceRow>(
+            json!({"spec": {"weighted": {"services": [{"name": "a", "port": 80, "weight": 3}]}}}),
+        );
         let big = json!({"int": i64::MIN, "big": u64::MAX, "half": 0.5, "none": null, "list": [true, {"": []}]});
         comes_back::<AnalysisRunRow>(json!({"spec": big, "status": {"phase": "Running"}}));
         comes_back::<AnalysisRunRow>(json!({}));
