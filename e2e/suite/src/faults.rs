@@ -10,13 +10,15 @@ use crate::{signal, wait};
 use anyhow::Context;
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The pod with the plan, and the ConfigMap with its file.
 const ARMED: &str = "tidegate-to-be-killed";
 /// What a process writes before it ends by its plan. Its exit code does not tell: as the first process of its pod it ends by
 /// SIGSEGV where SIGABRT is not heard.
 const LAST_WORDS: &str = "the process ends here by its fault plan";
+/// They are told a moment after its end is.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(5);
 /// Lines of its log that are kept.
 const LINES: u32 = 1_000;
 
@@ -131,7 +133,11 @@ impl Armed {
         if self.heir == Heir::Kubelet {
             self.plan(&json!([])).await?;
         }
-        anyhow::ensure!(self.log().await.contains(LAST_WORDS), "the process ended, and not by its plan: {ended}");
+        let until = Instant::now() + LAST_WORDS_WITHIN;
+        while !self.log().await.contains(LAST_WORDS) {
+            anyhow::ensure!(Instant::now() < until, "the process ended, and not by its plan: {ended}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use crate::core::question::Question;
 use crate::core::refusal::Refusal;
 use crate::core::row::ReplicaSetRow;
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// Revisions that are remembered as aborted.
 const ABORTED_KEPT: usize = 20;
@@ -52,6 +53,8 @@ pub(super) struct Pass<'a> {
     pub runs: Vec<String>,
     /// Pods are being replaced.
     pub restart: Option<Restart<'a>>,
+    /// New sizes of ReplicaSets.
+    scaled: BTreeMap<String, u32>,
 }
 
 impl<'a> Pass<'a> {
@@ -70,6 +73,7 @@ impl<'a> Pass<'a> {
             refusals: Vec::new(),
             runs: Vec::new(),
             restart: None,
+            scaled: BTreeMap::new(),
         }
     }
 
@@ -391,6 +395,14 @@ impl<'a> Pass<'a> {
         let text = format!("Scaled {verb} ReplicaSet {} from {} to {size}", set.meta.name, set.size);
         self.notice(false, "ScalingReplicaSet", text);
         self.effects.push(super::edits::scale(set, size));
+        self.scaled.insert(hash.to_owned(), size);
+    }
+
+    /// Pods of a revision that are there and were scaled away, by this pass or before it.
+    pub(super) fn going(&self, hash: &str) -> u32 {
+        let Some(set) = self.f.sets.get(hash) else { return 0 };
+        let size = self.scaled.get(hash).copied().unwrap_or_else(|| facts::pods(set.size));
+        facts::pods(set.created).saturating_sub(size)
     }
 
     /// Deletes the oldest ReplicaSets beyond the limit that have no pods (H4).

@@ -146,11 +146,14 @@ impl<'a> Pass<'a> {
             return;
         }
         let own = self.count_up(pods);
+        // What is scaled away is not there to go a second time.
         let mut may_go = match restart.held {
             _ if restart.missing.together => {
-                restart.available.saturating_sub(f.spec.replicas - restart.missing.of(f.spec.replicas))
+                let going: u32 = f.sets.keys().map(|hash| self.going(hash)).sum();
+                let stay = f.spec.replicas - restart.missing.of(f.spec.replicas);
+                restart.available.saturating_sub(going + stay)
             }
-            Some(size) => own.saturating_sub(size - restart.missing.of(size)),
+            Some(size) => own.saturating_sub(self.going(hash) + size - restart.missing.of(size)),
             // It only waits for its end.
             None => own.saturating_sub(f.size(hash) - restart.missing.of(f.size(hash)).max(1).min(f.size(hash))),
         };

@@ -27,7 +27,9 @@ impl<'a> Goals<'a> {
         if found.is_empty() {
             found = with(&|(_, hash)| hash == word);
         }
-        if found.is_empty() && !word.is_empty() {
+        // A number is a revision's, whatever hashes begin with it.
+        let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
+        if found.is_empty() && !is_number {
             found = with(&|(_, hash)| hash.starts_with(word));
         }
         match found.as_slice() {
@@ -111,7 +113,7 @@ mod tests {
     fn a_revision_is_found_by_number_by_hash_and_by_the_beginning_of_a_hash() {
         let revisions = revisions();
         let goals = Goals { revisions: &revisions, ..Goals::default() };
-        for (word, hash) in [("1", "bcd4"), ("bcd4", "bcd4"), ("bcf", "bcf5"), ("4", "4bcd"), ("5", "5xyz")] {
+        for (word, hash) in [("1", "bcd4"), ("bcd4", "bcd4"), ("bcf", "bcf5"), ("4b", "4bcd"), ("5", "5xyz")] {
             assert_eq!(goals.find(word), Ok(hash), "{word}");
         }
     }
@@ -122,6 +124,7 @@ mod tests {
         let goals = Goals { revisions: &revisions, ..Goals::default() };
         assert!(goals.find("9").is_err_and(|e| e.contains("1 (bcd4), 2 (bcf5), 3 (4bcd)")));
         assert!(goals.find("").is_err());
+        assert!(goals.find("4").is_err(), "a number, and no revision's: not the beginning of a hash");
         let ambiguous = goals.find("bc").expect_err("two begin so");
         assert!(ambiguous.contains("1 (bcd4), 2 (bcf5)") && !ambiguous.contains("4bcd"), "{ambiguous}");
         let twins = [(1, "bcd4".to_owned()), (1, "bcf5".to_owned())];

@@ -3,6 +3,7 @@
 use super::facts::{Endpoints, Facts};
 use super::named::{self, Named, Services};
 use super::pass::Pass;
+use super::shares::COMES_LATE;
 use super::spec::{Shield, Traffic, Way};
 use crate::api::{TrafficInstance, TrafficObjects, TrafficShare, TrafficStatus};
 use crate::core::object::ResourceType;
@@ -177,7 +178,8 @@ impl<'a> Routing<'a> {
         let live = pass.next.traffic.as_ref().and_then(|t| t.live.as_ref());
         let live_canary = live.and_then(|l| l.canary).unwrap_or(0);
         let maybe = self.weight > Weight::ZERO || live_canary > 0 || !agreed(pass.next.traffic.as_ref());
-        let by_canary = self.carried.as_deref() == Some(hash) && maybe;
+        // A Service that lost its revision, as somebody made it anew, led to any of them.
+        let by_canary = maybe && self.carried.as_deref().is_none_or(|carried| carried == hash);
         // Before anything was seen live, Traefik may send requests to whoever was there first.
         let unknown = live.is_none_or(|l| l.stable_hash.is_none()) && !agreed(pass.next.traffic.as_ref());
         let by_stable = self.serving.as_deref() == Some(hash) || unknown;
@@ -192,6 +194,12 @@ impl<'a> Routing<'a> {
     pub(super) fn verify(&self, pass: &mut Pass<'_>, hear: bool) {
         let Some(mut status) = pass.next.traffic.clone() else { return };
         let Some(want) = status.want.clone() else { return };
+        // Until then a sight proves nothing, and it is another question then.
+        let late = COMES_LATE.after(pass.f.now);
+        if let Some(from) = want.since.filter(|since| *since > pass.f.now && *since <= late) {
+            pass.wake_at(from);
+            return;
+        }
         // A silent instance is looked at until it speaks.
         if agreed(Some(&status)) && status.instances.is_empty() && !hear {
             return;

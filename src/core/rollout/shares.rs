@@ -13,7 +13,7 @@ use crate::api::{TrafficShare, TrafficStatus};
 use crate::core::object::ResourceType;
 use crate::core::plan::{RefusedEffect, Why};
 use crate::core::row::ServiceRow;
-use crate::core::scalar::{Weight, raise_cap};
+use crate::core::scalar::{Span, Weight, raise_cap};
 use crate::core::traffic::covers;
 use crate::core::traffic::layers::RouteObject;
 
@@ -22,6 +22,9 @@ pub(super) const MOST_UNHEARD: Weight = match Weight::new(50) {
     Some(weight) => weight,
     None => Weight::ZERO,
 };
+
+/// How long a share that was asked for, and is not wanted any more, may still come up in Traefik: its throttle is two seconds.
+pub(super) const COMES_LATE: Span = Span::from_secs(3);
 
 /// What a strategy asks of the router at this moment.
 #[derive(Debug, Clone, Copy)]
@@ -161,7 +164,7 @@ pub(super) fn direct(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>,
         _ => Some(stable.clone()),
     };
 
-    let want = TrafficShare {
+    let mut want = TrafficShare {
         canary: Some(weight.percent()),
         stable: Some(weight.rest().percent()),
         canary_hash: (weight > Weight::ZERO).then(|| routing.carried.clone()).flatten(),
@@ -169,6 +172,15 @@ pub(super) fn direct(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>,
         since: Some(f.now),
     };
     let mut status: TrafficStatus = pass.next.traffic.clone().unwrap_or_default();
+    // Back to what was seen, from something that was not: what is seen next may still be the sight from before both.
+    let asked = status.want.as_ref();
+    let back = asked.is_some_and(|asked| asked.canary != want.canary) && want.canary == Some(live_canary);
+    let late = COMES_LATE.after(f.now);
+    if back && !agreed(Some(&status)) {
+        want.since = Some(late);
+    } else {
+        want.since = want.since.max(asked.and_then(|asked| asked.since).filter(|since| *since <= late));
+    }
     if !same_share(status.want.as_ref(), Some(&want)) {
         if weight != Weight::new(status.want.as_ref().and_then(|w| w.canary).unwrap_or(0).into()).unwrap_or_default() {
             let text = format!("Traffic weight updated to {weight} canary, {} stable", weight.rest());

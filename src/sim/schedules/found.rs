@@ -9,7 +9,7 @@ use super::shop::{PODS, Shop, default_steps, lines};
 use crate::core::object::ResourceType;
 use crate::execute::faults::{Action, Fault};
 use jiff::SignedDuration;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// A new process, and what it wrote.
@@ -130,6 +130,28 @@ fn a_new_template_at_the_moment_when_stable_is_deleted_leaves_the_canary_to_thos
     let end = shop.end();
     let pods = BTreeMap::from([("web:3".to_owned(), 2)]);
     assert_eq!((end.phase.as_str(), &end.pods), ("Healthy", &pods), "{}", shop.story());
+}
+
+/// Seed 87408: the share from before was seen once more, and taken for the one that was asked for last; so the pods went while Traefik
+/// was about to load what had been asked for in between.
+#[test]
+fn a_share_that_was_taken_back_before_anybody_saw_it_may_still_come_up() {
+    for after in [1_000, 1_500, 2_000, 2_500, 3_000] {
+        let strategy = json!({"canary": {
+            "stableService": "web-stable", "canaryService": "web-canary", "abortScaleDownDelaySeconds": 1,
+            "trafficRouting": {"traefik": {"weightedTraefikServiceName": "web"}},
+            "steps": [{"setWeight": 50}, {"pause": {}}]}});
+        let mut shop = Shop::of(2, &strategy);
+        shop.play(60);
+        shop.deploy(0, "web:2");
+        let abort = |state: &mut State| {
+            let asked = |o: &mut Value| o["metadata"]["annotations"] = json!({"tidegate.dev/abort": "at once"});
+            state.server.change(&rollout(), "kubectl-annotate", asked).expect("the Rollout is there");
+        };
+        shop.run.then(SignedDuration::from_millis(after), Act::World(Box::new(abort)));
+        shop.play(60);
+        assert_eq!((shop.phase().as_str(), shop.weight()), ("Degraded", 0), "{after}: {}", shop.story());
+    }
 }
 
 /// Traefik does not load a weighted service with an empty child, and steps waited for weights to be seen live: for good.

@@ -55,6 +55,13 @@ async fn pods(stand: &Stand) -> anyhow::Result<Vec<String>> {
     Ok(living.filter_map(|p| p["metadata"]["name"].as_str().map(str::to_owned)).collect())
 }
 
+/// Asks for a restart in a later second than that of the pods: they know no smaller unit of their age.
+async fn ask_for_restart(stand: &Stand) -> anyhow::Result<()> {
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    stand.command("restart", &jiff::Timestamp::now().to_string()).await?;
+    Ok(())
+}
+
 /// Waits until there are as many pods as before, and none of those.
 async fn are_replaced(stand: &Stand, before: &[String]) -> anyhow::Result<()> {
     wait::poll(SETTLE, "other pods than before", || async {
@@ -68,8 +75,7 @@ async fn are_replaced(stand: &Stand, before: &[String]) -> anyhow::Result<()> {
 async fn a_restart_replaces_every_pod(stand: &Stand) -> anyhow::Result<()> {
     begin(stand, 3, &by_pods(&json!([]), &json!({"maxUnavailable": 1}))).await?;
     let before = pods(stand).await?;
-    let at = jiff::Timestamp::now().to_string();
-    stand.command("restart", &at).await?;
+    ask_for_restart(stand).await?;
     are_replaced(stand, &before).await?;
     let healthy = stand.healthy().await?;
     anyhow::ensure!(healthy["status"]["abort"] != true, "a restart aborted a complete Rollout");
@@ -88,7 +94,7 @@ async fn a_budget_that_refuses_holds_a_restart_until_it_allows_it(stand: &Stand)
     let counted = |b: &Value| (b["status"]["expectedPods"] == 2).then_some(());
     stand.until(Kind::POD_DISRUPTION_BUDGET, "all", SETTLE, "a budget that counts the pods", counted).await?;
     let before = pods(stand).await?;
-    stand.command("restart", &jiff::Timestamp::now().to_string()).await?;
+    ask_for_restart(stand).await?;
     let named =
         |r: &Value| r["status"]["message"].as_str().is_some_and(|m| m.contains("disruption budget")).then_some(());
     stand.until(Kind::ROLLOUT, &stand.app.name, SETTLE, "the refusal is named", named).await?;
