@@ -3,7 +3,7 @@
 use super::Mutant;
 use super::facts::pods;
 use super::pass::{Pass, Phase};
-use super::routing::live_of;
+use super::routing::{LOADS_WITHIN, live_of};
 use super::spec::Strategy;
 use crate::api::{Condition, LastGood};
 use crate::core::application::wanted::source_in;
@@ -303,8 +303,6 @@ const TOLD: [&str; 8] = [
 const TOLD_WITHIN: [(&str, &[&str]); 2] = [("traffic", &["instances"]), ("progress", &["at", "available"])];
 /// Between two writes that only tell: what happens in quick succession is told once, with its end.
 const TOLD_EVERY: Span = Span::from_secs(1);
-/// Until so long after a share was asked for it is no news that an instance has not loaded it: Traefik takes up to two seconds.
-const LOADED: Span = Span::from_secs(3);
 
 /// Whether nothing is decided by what a patch says of a field.
 fn is_told(field: &str, patch: &Value) -> bool {
@@ -333,7 +331,8 @@ pub(super) fn status_write(pass: &mut Pass<'_>) -> Option<StatusWrite> {
     let told = f.seen.conditions.iter().filter_map(|condition| condition.last_update_time).max().max(progress);
     let again = told.filter(|told| *told <= f.now).map(|told| TOLD_EVERY.after(told));
     let asked = f.seen.traffic.as_ref().and_then(|traffic| traffic.want.as_ref()?.since);
-    let loads = asked.filter(|asked| *asked <= f.now && !write.patch["traffic"].is_null()).map(|at| LOADED.after(at));
+    let loads =
+        asked.filter(|asked| *asked <= f.now && !write.patch["traffic"].is_null()).map(|at| LOADS_WITHIN.after(at));
     match again.max(loads).filter(|again| f.now < *again) {
         Some(again) if only(&|_| false) => {
             pass.wake_at(again);

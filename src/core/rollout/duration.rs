@@ -3,6 +3,7 @@
 use super::commands;
 use super::pass::{Pass, Phase};
 use super::spec::{Promotion, Step, Strategy};
+use super::steps::PAUSE_STEP;
 use crate::api::DurationStatus;
 
 /// How an update ended. The words are those that users query.
@@ -79,7 +80,7 @@ impl Pass<'_> {
         let endless = match &f.spec.strategy {
             Strategy::Canary(canary) => {
                 let step = self.next.current_step_index.and_then(|i| canary.steps.get(usize::try_from(i).ok()?));
-                is("CanaryPauseStep") && matches!(step, Some(Step::Pause(None)))
+                is(PAUSE_STEP) && matches!(step, Some(Step::Pause(None)))
             }
             Strategy::BlueGreen(strategy) => is("BlueGreenPause") && strategy.promotion == Promotion::Manual,
         };

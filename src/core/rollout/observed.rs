@@ -108,18 +108,15 @@ impl Default for Settings {
 /// the caches asks this for the Rollouts of the object's namespace (of all namespaces for Ingress, IngressRoute and
 /// ClusterAnalysisTemplate), and wakes those that say yes.
 pub fn concerns(ours: &KeptRollout, target: &ObjectRef, meta: &Meta) -> bool {
+    let labelled = || meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|name| **name == *ours.name);
     match target.resource.kind.as_ref() {
         "Rollout" => *target.namespace == *ours.namespace && *target.name == *ours.name,
-        "ReplicaSet" if meta.owner.is_none() => {
-            meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| **n == *ours.name)
-        }
+        "ReplicaSet" if meta.owner.is_none() => labelled(),
         "ReplicaSet" | "AnalysisRun" => meta.owner.as_ref().is_some_and(|o| *o.uid == *ours.uid),
-        "EndpointSlice" | "ServersTransport" => {
-            meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| **n == *ours.name)
-        }
+        "EndpointSlice" | "ServersTransport" => labelled(),
         // A false yes costs one pass.
         _ if *target.namespace == *ours.namespace || target.namespace.is_empty() => {
-            meta.labels.get(super::LABEL_ROLLOUT).is_some_and(|n| **n == *ours.name) || ours.names(&target.name)
+            labelled() || ours.names(&target.name)
         }
         // Siblings of the host in other namespaces.
         "Ingress" | "IngressRoute" => ours.routes_by_traefik,

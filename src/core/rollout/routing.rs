@@ -3,7 +3,6 @@
 use super::facts::{Endpoints, Facts};
 use super::named::{self, Named, Services};
 use super::pass::Pass;
-use super::shares::COMES_LATE;
 use super::spec::{Shield, Traffic, Way};
 use crate::api::{TrafficInstance, TrafficObjects, TrafficShare, TrafficStatus};
 use crate::core::object::ResourceType;
@@ -22,6 +21,10 @@ use std::collections::BTreeMap;
 
 /// Start of the id of the question what Traefik serves.
 const ROUTES: &str = "routes";
+
+/// What is written is loaded by then, as Traefik's throttle is two seconds: also what was asked for in between, and is not wanted any
+/// more. Until then it is no news that an instance has not loaded it.
+pub(super) const LOADS_WITHIN: Span = Span::from_secs(3);
 
 /// The routing of one Rollout as it was seen.
 #[derive(Debug)]
@@ -195,7 +198,7 @@ impl<'a> Routing<'a> {
         let Some(mut status) = pass.next.traffic.clone() else { return };
         let Some(want) = status.want.clone() else { return };
         // Until then a sight proves nothing, and it is another question then.
-        let late = COMES_LATE.after(pass.f.now);
+        let late = LOADS_WITHIN.after(pass.f.now);
         if let Some(from) = want.since.filter(|since| *since > pass.f.now && *since <= late) {
             pass.wake_at(from);
             return;

@@ -6,14 +6,14 @@ use super::edits;
 use super::guard::{is_lost, stable_is_gone};
 use super::named::Services;
 use super::pass::{Pass, Phase};
-use super::routing::{Routing, agreed, all_heard, live_of, same_share};
+use super::routing::{LOADS_WITHIN, Routing, agreed, all_heard, live_of, same_share};
 use super::sizes::enough;
 use super::spec::{Canary, Threshold};
 use crate::api::{TrafficShare, TrafficStatus};
 use crate::core::object::ResourceType;
 use crate::core::plan::{RefusedEffect, Why};
 use crate::core::row::ServiceRow;
-use crate::core::scalar::{Span, Weight, raise_cap};
+use crate::core::scalar::{Weight, raise_cap};
 use crate::core::traffic::covers;
 use crate::core::traffic::layers::RouteObject;
 
@@ -22,9 +22,6 @@ pub(super) const MOST_UNHEARD: Weight = match Weight::new(50) {
     Some(weight) => weight,
     None => Weight::ZERO,
 };
-
-/// How long a share that was asked for, and is not wanted any more, may still come up in Traefik: its throttle is two seconds.
-pub(super) const COMES_LATE: Span = Span::from_secs(3);
 
 /// What a strategy asks of the router at this moment.
 #[derive(Debug, Clone, Copy)]
@@ -175,7 +172,7 @@ pub(super) fn direct(pass: &mut Pass<'_>, wish: Wish<'_>, routing: &Routing<'_>,
     // Back to what was seen, from something that was not: what is seen next may still be the sight from before both.
     let asked = status.want.as_ref();
     let back = asked.is_some_and(|asked| asked.canary != want.canary) && want.canary == Some(live_canary);
-    let late = COMES_LATE.after(f.now);
+    let late = LOADS_WITHIN.after(f.now);
     if back && !agreed(Some(&status)) {
         want.since = Some(late);
     } else {

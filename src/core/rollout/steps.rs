@@ -11,7 +11,7 @@ use super::spec::{Canary, Step};
 use crate::core::scalar::Weight;
 
 /// The reason of a pause that is a step.
-const PAUSE_STEP: &str = "CanaryPauseStep";
+pub(super) const PAUSE_STEP: &str = "CanaryPauseStep";
 
 /// Makes at most one step (K1).
 pub(super) fn advance(pass: &mut Pass<'_>, canary: &Canary, routing: Option<&Routing<'_>>, promoted: bool) {
